@@ -12,7 +12,7 @@ Nothing else leaves a public function on purpose. Every error carries a reason t
 place as a JSON pointer (RFC 6901) where there is one, and never holds a secret.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 
 class ConnectorError(Exception):
@@ -25,7 +25,7 @@ class ConnectorError(Exception):
 
 
 class PeerError(ConnectorError):
-    """The counterparty is wrong. `status` is the HTTP status to answer with: 4xx is final for it, 503 invites a retry."""
+    """The counterparty is wrong. `status` is the HTTP answer: 4xx is final for it, 503 invites a retry."""
 
     def __init__(self, status: int, reason: str, pointer: str = "") -> None:
         super().__init__(reason, pointer)
@@ -38,7 +38,7 @@ class LocalError(ConnectorError):
     status: ClassVar[int] = 500
     kind: ClassVar[str] = "InternalError"
 
-    def __init__(self, reason: str, pointer: str = "", value: Any = None) -> None:
+    def __init__(self, reason: str, pointer: str = "", value: object = None) -> None:
         super().__init__(reason, pointer)
         self.value = value
 

@@ -1,0 +1,271 @@
+"""What the use cases need from outside. Adapters inherit these classes with `@override`, so mypy sees drift.
+
+The store is the heart: `run` takes a plain function and runs it inside one transaction in the store's own thread. The
+function cannot await, so no lock outlives a network call; it may be run again if the commit has to be repeated, so it
+must not have effects of its own.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from connector.exchange.query import Criterion, QuerySpec
+from connector.exchange.records import (
+    Agreement,
+    Asset,
+    ContractDefinition,
+    Edr,
+    Grant,
+    Happened,
+    Negotiation,
+    Outgoing,
+    Payload,
+    PolicyDefinition,
+    Secret,
+    Timer,
+    Transfer,
+)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Clock(Protocol):
+    """Time as an argument; tests and simulations have their own."""
+
+    def now(self) -> int:
+        """Milliseconds since the epoch."""
+        ...
+
+    async def sleep_until(self, at: int) -> None:
+        """Return at `at` (ms), at once if it is past."""
+        ...
+
+
+class Repository(Protocol[R]):
+    """The records of one kind, by id."""
+
+    def find(self, identifier: str) -> R | None:
+        """The record, or None."""
+        ...
+
+    def get(self, identifier: str) -> R:
+        """The record. Raise NotFound naming kind and id."""
+        ...
+
+    def get_many(self, identifiers: Iterable[str]) -> dict[str, R]:
+        """The records that exist among `identifiers`, by id, in one query."""
+        ...
+
+    def add(self, record: R) -> None:
+        """Keep a new record. Raise Conflict if the id is taken."""
+        ...
+
+    def save(self, record: R) -> None:
+        """Replace a record. Raise NotFound if there is none of its id."""
+        ...
+
+    def delete(self, identifier: str) -> None:
+        """Forget a record. Raise NotFound if there is none."""
+        ...
+
+    def query(self, spec: QuerySpec) -> list[R]:
+        """A page in the order asked for (default: oldest first). Raise Invalid for an unknown field."""
+        ...
+
+    def count(self, criteria: Sequence[Criterion] = ()) -> int:
+        """How many records fulfil all criteria."""
+        ...
+
+
+class ProcessRepository(Repository[R], Protocol[R]):
+    """Negotiations or transfers, also found by what the peer calls them."""
+
+    def find_by_peer(self, peer_id: str, peer_pid: str) -> R | None:
+        """The process that `peer_id` knows as `peer_pid`, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    """An asset with the definitions that offer it, in id order; `cursor` is its place in the catalog's order."""
+
+    cursor: int
+    asset: Asset
+    definitions: tuple[ContractDefinition, ...]
+
+
+class OfferIndex(Protocol):
+    """Which definition offers which asset to whom, worked out when something is published, not when it is asked for.
+
+    `audience` is the set of BPNs that an access policy can let in at all, None if it does not restrict by BPN.
+    """
+
+    def put_asset(self, asset: Asset) -> None:
+        """Index a new or changed asset under every definition whose selector it fulfils."""
+        ...
+
+    def drop_asset(self, asset_id: str) -> None:
+        """Take an asset out of the index."""
+        ...
+
+    def put_definition(self, definition: ContractDefinition, audience: frozenset[str] | None) -> None:
+        """Index a new or changed definition over all assets that its selector names."""
+        ...
+
+    def drop_definition(self, definition_id: str) -> None:
+        """Take a definition out of the index."""
+        ...
+
+    def page(
+        self, bpn: str | None, *, after: int = 0, limit: int, offset: int = 0, criteria: Sequence[Criterion] = ()
+    ) -> list[Offering]:
+        """At most `limit` offerings that `bpn` may be able to see, in catalog order, with cursor > `after`.
+
+        Cost follows the page, not the stock. `criteria` are EDC's, over asset properties.
+        """
+        ...
+
+    def find(self, asset_id: str, bpn: str | None) -> Offering | None:
+        """The offering of one asset, or None."""
+        ...
+
+
+class Tx(Protocol):
+    """One transaction. Nothing here can be awaited."""
+
+    assets: Repository[Asset]
+    policies: Repository[PolicyDefinition]
+    definitions: Repository[ContractDefinition]
+    negotiations: ProcessRepository[Negotiation]
+    agreements: Repository[Agreement]
+    transfers: ProcessRepository[Transfer]
+    edrs: Repository[Edr]
+    grants: Repository[Grant]
+    secrets: Repository[Secret]
+    payloads: Repository[Payload]
+    outbox: Repository[Outgoing]
+    timers: Repository[Timer]
+    offers: OfferIndex
+
+    def send(self, message: Outgoing) -> None:
+        """Promise a message: it is stored here and dispatched after the commit."""
+        ...
+
+    def drop_messages(self, topic: str, *, kinds: Iterable[str] = ("negotiation", "transfer", "push")) -> None:
+        """Take back what this process has not got an answer for; callbacks stay promised."""
+        ...
+
+    def set_timer(self, timer: Timer) -> None:
+        """Promise a wake-up; one of the same id is replaced."""
+        ...
+
+    def drop_timers(self, subject: str) -> None:
+        """Forget the wake-ups about `subject`."""
+        ...
+
+    def emit(self, event: Happened) -> None:
+        """Tell the node's listeners after the commit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a transaction promised, handed to listeners in commit order, after the commit."""
+
+    events: tuple[Happened, ...] = ()
+    messages: tuple[Outgoing, ...] = ()
+    timers: tuple[Timer, ...] = ()
+
+
+class Store(Protocol):
+    """The database."""
+
+    async def run(self, fn: Callable[[Tx], T]) -> T:
+        """Run `fn` in one transaction and return what it returned, after the commit. What it raises rolls back."""
+        ...
+
+    async def read(self, fn: Callable[[Tx], T]) -> T:
+        """Run `fn` on a snapshot, beside the writer. Writing in it fails."""
+        ...
+
+    def listen(self, listener: Callable[[Commit], None]) -> None:
+        """Call `listener` in the event loop after each commit that promised or told something."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is running and release the database."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a message, as the identity verified it. `claims` are the verified token's."""
+
+    id: str
+    bpn: str | None
+    claims: Mapping[str, object]
+
+
+class Identity(Protocol):
+    """How this node proves who it is, and who others are."""
+
+    @property
+    def id(self) -> str:
+        """Our participant id."""
+        ...
+
+    async def token(self, audience: str, *, address: str, claims: Mapping[str, str] | None = None) -> str:
+        """The Authorization header for one message to participant `audience` at DSP address `address`."""
+        ...
+
+    async def verify(self, authorization: str | None) -> Caller:
+        """Who sent this header. Raise PeerError 401, or 503 if it cannot be told right now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a peer answered; `headers` with lower-case names, the last of each."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Wire(Protocol):
+    """The way out, with its guard against addresses that strangers may not make us call."""
+
+    def check(self, url: str) -> None:
+        """Raise PeerError 400 if messages must not go to `url`."""
+        ...
+
+    async def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None, timeout_s: float = 10.0
+    ) -> Answer:
+        """Send and read the whole answer (bounded). Raise Unreachable if there is none."""
+        ...
+
+
+class Ids(Protocol):
+    """Fresh identifiers; simulations have a seeded source."""
+
+    def __call__(self) -> str:
+        """A new id that is safe in a URL path (a bare UUID)."""
+        ...
+
+
+class DataPlane(Protocol):
+    """What lets data out."""
+
+    def formats(self, asset: Asset) -> tuple[str, ...]:
+        """The transfer formats this asset can be had in (`HttpData-PULL`, `HttpData-PUSH`)."""
+        ...
+
+    def open_pull(self, transfer: Transfer, consumer_bpn: str | None, now: int) -> "tuple[DataAddressJson, Grant]":
+        """A fresh address with an access token, and the grant to store with it."""
+        ...
+
+
+DataAddressJson = Mapping[str, object]
+"""DSP's DataAddress object as JSON."""
