@@ -7,7 +7,7 @@ no duplicate member names, no lone surrogates, and no numbers that an IEEE 754 d
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from math import isfinite
 from typing import Final, Never
@@ -27,6 +27,8 @@ _LONGEST_PLAIN: Final = 21
 _MOST_ZEROS: Final = 6
 """ECMA-262, Number::toString: 0.000001 is written plainly, the next smaller power of ten is 1e-7."""
 
+_Path = tuple[str | int, ...]
+_quote: Final = json.JSONEncoder(ensure_ascii=False).encode  # escapes what RFC 8785, section 3.2.2.2, escapes
 _LITERALS: Final = {True: "true", False: "false", None: "null"}
 
 
@@ -36,7 +38,9 @@ def canonical(value: object) -> bytes:
     value: dict with str keys, list, str, int, float, bool or None, nested.
     Raises Invalid with the JSON pointer of the first part that has no canonical form.
     """
-    return "".join(_write(value, ())).encode()
+    written: list[str] = []
+    _write(value, (), written.append)
+    return "".join(written).encode()
 
 
 def parse(body: bytes) -> object:
@@ -58,44 +62,45 @@ def parse(body: bytes) -> object:
         raise Invalid(f"the body is nested deeper than {MAX_DEPTH} levels") from None
 
 
-def _write(value: object, path: tuple[str | int, ...]) -> Iterator[str]:
+def _write(value: object, path: _Path, put: Callable[[str], None]) -> None:
     if len(path) > MAX_DEPTH:
         raise Invalid(f"the value is nested deeper than {MAX_DEPTH} levels", pointer(path[:8]))
     match value:
-        case list():
-            for index, item in enumerate(value):
-                yield "," if index else "["
-                yield from _write(item, (*path, index))
-            yield "]" if value else "[]"
-        case dict():
-            yield from _write_members(value, path)
-        case int() | float() if not isinstance(value, bool):
-            yield _write_number(value, path)
         case str():
             _utf16(value, path)
-            yield json.dumps(value, ensure_ascii=False)
+            put(_quote(value))
+        case dict():
+            _write_members(value, path, put)
+        case list():
+            put("[")
+            for index, item in enumerate(value):
+                if index:
+                    put(",")
+                _write(item, (*path, index), put)
+            put("]")
         case bool() | None:
-            yield _LITERALS[value]
+            put(_LITERALS[value])
+        case int() | float():
+            put(_write_number(value, path))
         case _:
             raise Invalid(f"a {type(value).__name__} is not a JSON value", pointer(path))
 
 
-def _write_members(value: dict[object, object], path: tuple[str | int, ...]) -> Iterator[str]:
+def _write_members(value: dict[object, object], path: _Path, put: Callable[[str], None]) -> None:
     names = []
     for name in value:
         if not isinstance(name, str):
             raise Invalid(f"a member name is a {type(name).__name__}, not a string", pointer(path))
         names.append((_utf16(name, path), name))
     names.sort()
-    separator = "{"
-    for _, name in names:
-        yield f"{separator}{json.dumps(name, ensure_ascii=False)}:"
-        yield from _write(value[name], (*path, name))
-        separator = ","
-    yield "}" if names else "{}"
+    put("{")
+    for position, (_, name) in enumerate(names):
+        put(f",{_quote(name)}:" if position else f"{_quote(name)}:")
+        _write(value[name], (*path, name), put)
+    put("}")
 
 
-def _utf16(text: str, path: tuple[str | int, ...]) -> bytes:
+def _utf16(text: str, path: _Path) -> bytes:
     """Return the UTF-16 code units, whose order RFC 8785 (section 3.2.3) sorts by; a lone surrogate has none."""
     try:
         return text.encode("utf-16-be")
@@ -103,7 +108,7 @@ def _utf16(text: str, path: tuple[str | int, ...]) -> bytes:
         raise Invalid(f"the text has a lone surrogate at character {fault.start}", pointer(path)) from None
 
 
-def _write_number(value: float, path: tuple[str | int, ...]) -> str:
+def _write_number(value: float, path: _Path) -> str:
     if isinstance(value, int):
         if abs(value) > MAX_SAFE_INTEGER:
             raise Invalid("the integer is beyond 2^53 - 1; send it as a string", pointer(path))

@@ -48,7 +48,10 @@ MODELS = [
         r"/version|/created|Start|End|/geographyCountry|/geographyCountrySubdivision|/(company|product)Ids/\d+",
     ),
 ]
-SCALARS = (None, True, "", "abc", 0, 0.5, 1, 1.5, -0.5, -1, 4, 100, 101, 1e9, "2024-13-45", "2026-01-01T00:00:00Z")
+SCALARS = (
+    *(None, True, "", "abc", "x" * 100, "x" * 101, "2024-13-45", "2026-01-01T00:00:00Z"),
+    *(-1, -0.01, 0, 0.01, 0.99, 1, 1.5, 3, 3.01, 5, 5.01, 100, 100.01, 1e9),  # on and beyond every bound
+)
 
 
 def read(file: Path) -> Node:

@@ -23,15 +23,14 @@ def registry(folder: Path, index: object, **files: object) -> SchemaRegistry:
 
 
 def test_passport_and_footprint_schemas_are_delivered() -> None:
-    assert bundled().semantic_ids == (PASSPORT, FOOTPRINT)
+    assert {PASSPORT, FOOTPRINT} <= set(bundled().semantic_ids)
+    assert list(bundled().semantic_ids) == sorted(bundled().semantic_ids)
     assert bundled() is bundled()
 
 
-def test_every_delivered_schema_compiles_and_every_file_is_in_the_index() -> None:
+def test_every_delivered_schema_compiles_and_refuses_null() -> None:
     for semantic_id in bundled().semantic_ids:
         assert not bundled().validator(semantic_id).is_valid(None)
-    files = {file.name for file in data_folder("schemas").glob("*-*.json")}
-    assert files == set(json.loads((data_folder("schemas") / "index.json").read_text()).values())
 
 
 def test_delivered_schema_names_its_aspect_and_dialect() -> None:
