@@ -1,0 +1,68 @@
+"""No token twice (DCP 1.0, self-issued ID token: `jti` must not be reused).
+
+What was seen is remembered until the token would be refused as expired anyway, and not longer. Memory is bounded, and
+the bound is kept by refusing new tokens for a while, never by forgetting one that could still be replayed.
+"""
+
+import hashlib
+from heapq import heappop, heappush
+from typing import Final
+
+from connector.exchange.ports import Clock
+from connector.protocol.errors import PeerError
+
+LEEWAY_S: Final = 5
+"""Clocks differ: how long after `exp` (and before `nbf`) a token is accepted. The conformance kit's wrong times are
+60 s off, so it must stay well below that."""
+CAPACITY: Final = 200_000
+"""Tokens remembered at most by default: 25 MB; at a minute each, 3,000 tokens a second."""
+
+
+class ReplayGuard:
+    """Remembers (issuer, jti) pairs in memory.
+
+    A restart forgets them. So a token that was issued before the second in which the guard started is refused as
+    transient: the sender's retry makes a new one.
+    """
+
+    def __init__(self, clock: Clock, capacity: int = CAPACITY) -> None:
+        self._clock = clock
+        self._capacity = capacity
+        self._started_s = clock.now() // 1000
+        self._seen: set[bytes] = set()
+        self._due: dict[int, list[bytes]] = {}  # second -> what may be forgotten once it is over
+        self._seconds: list[int] = []  # heap of the keys of _due: as many as there are seconds, not tokens
+        self._swept_s = 0
+
+    def admit(self, issuer: str, jti: str, *, issued_s: float, expires_s: float) -> None:
+        """Let a valid token through once. Times are its `iat` and `exp`, in seconds.
+
+        Raise PeerError 401 if its `jti` was used before, 503 if that cannot be told (issued before our start, or the
+        memory is full): the sender may try again with a new token.
+        """
+        self._sweep()
+        due = int(expires_s) + LEEWAY_S + 1
+        if issued_s < self._started_s or due <= self._swept_s:  # the latter: our clock went back after forgetting it
+            raise PeerError(
+                503, "this token is older than our memory of used ones; send again with a fresh token", "/jti"
+            )
+        key = hashlib.sha256(f"{issuer}\0{jti}".encode()).digest()  # fixed size, whatever the sender chose
+        if key in self._seen:
+            raise PeerError(401, "this token was used before; make a new one (with a new jti) for each message", "/jti")
+        if len(self._seen) >= self._capacity:
+            raise PeerError(503, "too many tokens are in use right now; send again later with a fresh token", "/jti")
+        self._seen.add(key)
+        if due not in self._due:
+            self._due[due] = []
+            heappush(self._seconds, due)
+        self._due[due].append(key)
+
+    def __len__(self) -> int:
+        """How many tokens are remembered."""
+        return len(self._seen)
+
+    def _sweep(self) -> None:
+        now_s = self._clock.now() // 1000
+        while self._seconds and self._seconds[0] <= now_s:
+            self._swept_s = heappop(self._seconds)
+            self._seen.difference_update(self._due.pop(self._swept_s))
