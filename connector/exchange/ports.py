@@ -25,6 +25,8 @@ from connector.exchange.records import (
     Timer,
     Transfer,
 )
+from connector.passport.verification import Verification
+from connector.protocol.transfer_messages import DataAddress
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -152,8 +154,8 @@ class Tx(Protocol):
         """Promise a message: it is stored here and dispatched after the commit."""
         ...
 
-    def drop_messages(self, topic: str, *, kinds: Iterable[str] = ("negotiation", "transfer", "push")) -> None:
-        """Take back what this process has not got an answer for; callbacks stay promised."""
+    def drop_messages(self, topic: str) -> None:
+        """Take back the messages of a topic that have no answer yet (callbacks have topics of their own)."""
         ...
 
     def set_timer(self, timer: Timer) -> None:
@@ -171,8 +173,12 @@ class Tx(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a transaction promised, handed to listeners in commit order, after the commit."""
+    """What a transaction promised, handed to listeners in commit order, after the commit.
 
+    `dropped` are the topics whose earlier messages it took back; `messages` were promised after that.
+    """
+
+    dropped: tuple[str, ...] = ()
     events: tuple[Happened, ...] = ()
     messages: tuple[Outgoing, ...] = ()
     timers: tuple[Timer, ...] = ()
@@ -224,13 +230,27 @@ class Identity(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a peer answered; `headers` with lower-case names, the last of each."""
+class Answer(Protocol):
+    """A complete answer of a peer, whatever its status; header names are looked up in any case."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The HTTP headers."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """The unpacked body."""
+        ...
+
+    def json(self) -> object:
+        """The body as JSON, None if empty. Raise Unreachable if it is something else."""
+        ...
 
 
 class Wire(Protocol):
@@ -255,6 +275,41 @@ class Ids(Protocol):
         ...
 
 
+class Directory(Protocol):
+    """Which business partner number belongs to which participant."""
+
+    def bpn_of(self, participant_id: str) -> str | None:
+        """The BPN, or None if it is not known."""
+        ...
+
+    def did_of(self, bpn: str) -> str | None:
+        """The participant id, or None if it is not known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A payload as it will be served: its canonical bytes (RFC 8785), their digest (RFC 9530), and a detached JWS."""
+
+    body: bytes
+    digest: str
+    signature: str
+
+
+class Notary(Protocol):
+    """Stands for what payloads say: checks them, signs ours, verifies theirs."""
+
+    def seal(self, semantic_id: str, payload: object) -> Seal:
+        """Check a payload of ours and sign it. Raise Invalid with the JSON pointer of the first fault."""
+        ...
+
+    async def verify(
+        self, body: bytes, headers: Mapping[str, str], *, signer: str, semantic_id: str | None
+    ) -> Verification:
+        """Judge a received payload: digest, signature, signer, schema. Never raises for what a peer sent."""
+        ...
+
+
 class DataPlane(Protocol):
     """What lets data out."""
 
@@ -262,10 +317,10 @@ class DataPlane(Protocol):
         """The transfer formats this asset can be had in (`HttpData-PULL`, `HttpData-PUSH`)."""
         ...
 
-    def open_pull(self, transfer: Transfer, consumer_bpn: str | None, now: int) -> "tuple[DataAddressJson, Grant]":
+    def open_pull(self, transfer: Transfer, consumer_bpn: str | None, now: int) -> tuple[DataAddress, Grant]:
         """A fresh address with an access token, and the grant to store with it."""
         ...
 
-
-DataAddressJson = Mapping[str, object]
-"""DSP's DataAddress object as JSON."""
+    async def push(self, transfer: Transfer, asset: Asset, consumer_bpn: str | None) -> None:
+        """Send the asset's data to the transfer's destination. Raise Unreachable if that fails."""
+        ...

@@ -141,6 +141,8 @@ class Negotiation:
     peer: Peer
     offer: Policy
     offered_by: Role
+    asked: Policy | None = None
+    """Consumer side: what we asked for last, which a provider's offer is measured by."""
     peer_pid: str | None = None
     agreement_id: str | None = None
     transfer_format: str | None = None
@@ -245,7 +247,8 @@ class Outgoing:
     """A message that was promised in a transaction. `id` is its DSP `@id`, the same in every retry.
 
     `topic` is the process it belongs to: messages of one topic leave one after another. `kind` says who handles the
-    answer: negotiation, transfer, callback or push. `audience` is the participant that the identity token names;
+    answer: negotiation, transfer, callback or push. `audience` is the participant that the identity token names; None
+    for callbacks, which carry the secret `auth_code_id` in the header `auth_key` instead.
     """
 
     id: str
@@ -260,6 +263,8 @@ class Outgoing:
     attempts: int = 0
     last_error: str | None = None
     dead: bool = False
+    auth_key: str | None = None
+    auth_code_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

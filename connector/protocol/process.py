@@ -67,6 +67,11 @@ class Process(Generic[State, Event]):
         """True in a terminal state."""
         return self.state in self.TERMINAL
 
+    @property
+    def after_pending(self) -> State | None:
+        """The state that our pending message leads to, None if nothing is pending."""
+        return None if self.pending is None else self.TABLE[self.state, self.pending.event, self.us]
+
     def send(self, event: Event, key: str) -> Self:
         """Make a message of ours pending. Raise Conflict if it is illegal now or another one has no answer yet.
 
@@ -84,25 +89,31 @@ class Process(Generic[State, Event]):
         """Take the peer's answer to message `key`; an answer to anything but the pending message changes nothing."""
         if self.pending is None or self.pending.key != key:
             return self
-        state = self.TABLE[self.state, self.pending.event, self.us] if ok else self.state
-        return replace(self, state=state, pending=None)
+        return replace(self, state=self.after_pending if ok else self.state, pending=None)
+
+    def proven_by(self, event: Event) -> Self:
+        """The process with our pending message acknowledged, if the peer's `event` proves that it arrived."""
+        if self.pending is None or self.pending.event is self.GONE:
+            return self
+        if event is self.GONE and (self.state, event, self.us.other) in self.TABLE:
+            return self  # a termination is legal either way and proves nothing
+        after = self.after_pending
+        if (after, event, self.us.other) not in self.TABLE:
+            return self
+        return replace(self, state=after, pending=None)
 
     def receive(self, event: Event, key: str) -> Self:
         """Take a message of the peer. Raise PeerError 400 if it is illegal; a repeat returns `self`, unchanged."""
         if key in self.seen:
             return self
-        seen = (*self.seen[1 - REMEMBERED :], key)
-        sender = self.us.other
-        if self.pending is not None:
-            if self.pending.event is self.GONE is not event:
-                raise PeerError(400, f"{event} is too late: this side has sent {self.GONE}")
-            ours_first = self.TABLE[self.state, self.pending.event, self.us]
-            if to := self.TABLE.get((ours_first, event, sender)):
-                return replace(self, state=to, pending=None, seen=seen)
-        if to := self.TABLE.get((self.state, event, sender)):
-            still = self.pending if self.pending and (to, self.pending.event, self.us) in self.TABLE else None
-            return replace(self, state=to, pending=still, seen=seen)
-        raise PeerError(400, f"{event} from the {sender.lower()} is not legal in state {self.state or 'INITIAL'}")
+        if self.pending is not None and self.pending.event is self.GONE is not event:
+            raise PeerError(400, f"{event} is too late: this side has sent {self.GONE}")
+        start, sender = self.proven_by(event), self.us.other
+        to = self.TABLE.get((start.state, event, sender))
+        if to is None:
+            raise PeerError(400, f"{event} from the {sender.lower()} is not legal in state {self.state or 'INITIAL'}")
+        pending = start.pending if start.pending and (to, start.pending.event, self.us) in self.TABLE else None
+        return replace(start, state=to, pending=pending, seen=(*self.seen[1 - REMEMBERED :], key))
 
     def abandon(self) -> Self:
         """End without telling the peer: it never answered our first message, or it refuses to go on."""

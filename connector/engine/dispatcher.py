@@ -1,0 +1,125 @@
+"""Sending what transactions promised: at once after the commit, in order per process, again after a fault.
+
+A topic (a process) has one lane. Its messages leave one after another; lanes run side by side, up to a limit. A message
+that has to wait for its next attempt holds back its own lane only. What is in memory here is a copy of the outbox
+table: it comes from commits while the node runs, and from the table after a start, so a crash loses nothing.
+
+A request handler may hold the messages of its own commit until its answer has left (`Hold`): a peer that gets a message
+before the answer to the one before it says 409 (EDC treats that as the end).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import structlog
+
+from connector.exchange.ports import Clock
+from connector.exchange.records import Outgoing
+
+log = structlog.get_logger()
+Deliver = Callable[[Outgoing], Awaitable[Outgoing | None]]
+"""One attempt: returns the message as it is to be tried again, or None when it is done with."""
+FAULT_PAUSE_MS = 1000
+"""How long a lane rests when an attempt failed for a reason of our own, such as a full disk."""
+
+
+@dataclass(slots=True)
+class Hold:
+    """Collects messages that must not leave yet."""
+
+    messages: list[Outgoing] = field(default_factory=list)
+
+
+held: ContextVar[Hold | None] = ContextVar("held", default=None)
+"""Set while a request is being answered."""
+
+
+class Dispatcher:
+    """Runs the lanes of one node."""
+
+    def __init__(self, deliver: Deliver, clock: Clock, *, lanes: int = 64) -> None:
+        """`lanes`: how many messages may be under way at once."""
+        self._deliver = deliver
+        self._clock = clock
+        self._slots = asyncio.Semaphore(lanes)
+        self._queues: dict[str, deque[Outgoing]] = {}
+        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._wake: dict[str, asyncio.Event] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Messages that have not been delivered yet."""
+        return sum(len(queue) for queue in self._queues.values())
+
+    def add(self, messages: tuple[Outgoing, ...]) -> None:
+        """Take committed messages; they leave now, or when the request they belong to has been answered."""
+        if (hold := held.get()) is not None:
+            hold.messages.extend(messages)
+            return
+        self.release(messages)
+
+    def release(self, messages: "tuple[Outgoing, ...] | list[Outgoing]") -> None:
+        """Take messages that may leave now."""
+        for message in messages:
+            self._queues.setdefault(message.topic, deque()).append(message)
+            if (wake := self._wake.get(message.topic)) is not None:
+                wake.set()
+            if message.topic not in self._lanes:
+                lane = asyncio.create_task(self._run(message.topic), name=f"lane {message.topic}")
+                self._lanes[message.topic] = lane
+
+    def forget(self, topic: str) -> None:
+        """Drop the messages of a topic, which a transaction has taken back; a waiting lane looks again at once."""
+        if (queue := self._queues.get(topic)) is not None:
+            queue.clear()
+            if (wake := self._wake.get(topic)) is not None:
+                wake.set()
+
+    async def _run(self, topic: str) -> None:
+        try:
+            while queue := self._queues.get(topic):
+                message = queue[0]
+                if not await self._due(topic, message):
+                    continue  # something was added or taken back: look at the head again
+                after = await self._attempt(message)
+                if queue and queue[0] is message:  # else it was taken back while it was on its way
+                    queue.popleft()
+                    if after is not None:
+                        queue.appendleft(after)
+        finally:
+            self._lanes.pop(topic, None)
+            self._wake.pop(topic, None)
+            if not self._queues.get(topic):
+                self._queues.pop(topic, None)
+
+    async def _due(self, topic: str, message: Outgoing) -> bool:
+        """Wait until the message is due; False if the lane changed meanwhile."""
+        if message.due_at <= self._clock.now():
+            return True
+        wake = self._wake.setdefault(topic, asyncio.Event())
+        wake.clear()
+        sleeper = asyncio.ensure_future(self._clock.sleep_until(message.due_at))
+        waker = asyncio.ensure_future(wake.wait())
+        done, rest = await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        return sleeper in done
+
+    async def _attempt(self, message: Outgoing) -> Outgoing | None:
+        async with self._slots:
+            try:
+                return await self._deliver(message)
+            except Exception:  # the message is safe in the outbox; its lane must live on
+                log.exception("a delivery failed on our side", message=message.id, kind=message.kind)
+                await self._clock.sleep_until(self._clock.now() + FAULT_PAUSE_MS)
+                return message
+
+    async def close(self) -> None:
+        """Stop all lanes; what was not delivered stays in the outbox."""
+        lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)

@@ -1,0 +1,95 @@
+"""The moving part of a node: listens to commits, sends messages, rings timers, recovers after a start.
+
+It also lets callers wait for a state (`wait_for`), which is how `?wait=` answers in the moment something happens.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from connector.engine.dispatcher import Dispatcher
+from connector.engine.timers import Timers
+from connector.exchange import delivery, negotiation_moves, transfer_moves
+from connector.exchange.node import Node
+from connector.exchange.ports import Commit, Tx
+from connector.exchange.query import Criterion, QuerySpec
+from connector.exchange.records import Timer
+
+PAGE: Final = 1000
+R = TypeVar("R")
+
+
+class Engine:
+    """Runs one node. Start it after the store is open and before the listeners are."""
+
+    def __init__(self, node: Node) -> None:
+        """Nothing runs before `start`."""
+        self._node = node
+        self.dispatcher = Dispatcher(lambda message: delivery.deliver(node, message), node.clock)
+        self.timers = Timers(self._ring, node.clock)
+        self._waiters: dict[str, set[asyncio.Event]] = {}
+
+    async def start(self) -> None:
+        """Listen to commits, and take up what an earlier life of this node has promised."""
+        self._node.store.listen(self._committed)
+        messages = await self._all(lambda tx, spec: tx.outbox.query(spec), Criterion("dead", "=", right=False))
+        timers = await self._all(lambda tx, spec: tx.timers.query(spec))
+        self.dispatcher.release(messages)
+        self.timers.add(timers)
+
+    async def _all(self, query: Callable[[Tx, QuerySpec], list[R]], *criteria: Criterion) -> list[R]:
+        def read(tx: Tx) -> list[R]:
+            found: list[R] = []
+            while len(page := query(tx, QuerySpec(offset=len(found), limit=PAGE, criteria=criteria))) == PAGE:
+                found += page
+            return found + page
+
+        return await self._node.store.read(read)
+
+    def _committed(self, commit: Commit) -> None:
+        for dropped in commit.dropped:
+            self.dispatcher.forget(dropped)
+        if commit.messages:
+            self.dispatcher.add(commit.messages)
+        if commit.timers:
+            self.timers.add(commit.timers)
+        for event in commit.events:
+            for waiter in self._waiters.get(event.record.id, ()):
+                waiter.set()
+
+    async def wait_until(self, identifier: str, reached: Callable[[], Awaitable[bool]], seconds: float) -> None:
+        """Return when `reached` says so or the time is over; it is asked again after each event about `identifier`."""
+        event = asyncio.Event()
+        waiters = self._waiters.setdefault(identifier, set())
+        waiters.add(event)
+        try:
+            async with asyncio.timeout(seconds):
+                while not await reached():
+                    await event.wait()
+                    event.clear()
+        except TimeoutError:
+            return
+        finally:
+            waiters.discard(event)
+            if not waiters:
+                self._waiters.pop(identifier, None)
+
+    async def _ring(self, timer: Timer) -> None:
+        def tx(tx: Tx) -> None:
+            if tx.timers.find(timer.id) is None:
+                return  # taken back
+            tx.timers.delete(timer.id)
+            match timer.kind:
+                case negotiation_moves.DECISION_TIMER:
+                    negotiation_moves.decision_due(self._node, tx, timer)
+                case transfer_moves.DECISION_TIMER:
+                    transfer_moves.decision_due(self._node, tx, timer)
+                case transfer_moves.END_TIMER:
+                    transfer_moves.agreement_ended(self._node, tx, timer)
+
+        await self._node.store.run(tx)
+
+    async def close(self) -> None:
+        """Stop sending and waiting; everything promised stays in the store."""
+        await self.dispatcher.close()
+        await self.timers.close()

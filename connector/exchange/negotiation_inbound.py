@@ -1,0 +1,255 @@
+"""What a counterparty may do to a contract negotiation: each DSP message, checked and taken (DSP 2025-1, clause 7).
+
+A message is refused with the reason and changes nothing, or its effect and our reaction to it are committed together.
+Whoever is not the counterparty of a process is answered as if it did not exist.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+from connector.exchange.negotiation_moves import arrived
+from connector.exchange.node import Node
+from connector.exchange.ports import Caller, Tx
+from connector.exchange.records import Agreement, Negotiation, Peer
+from connector.exchange.terms import counterparty, terms_of
+from connector.exchange.transfer import follow
+from connector.policy.equality import difference
+from connector.policy.model import Policy
+from connector.policy.parse import parse_policy
+from connector.protocol.errors import PeerError
+from connector.protocol.messages import Message
+from connector.protocol.negotiation import Event, NegotiationProcess, State
+from connector.protocol.negotiation_messages import (
+    ContractAgreementMessage,
+    ContractAgreementVerificationMessage,
+    ContractNegotiation,
+    ContractNegotiationEventMessage,
+    ContractNegotiationTerminationMessage,
+    ContractOfferMessage,
+    ContractRequestMessage,
+)
+from connector.protocol.process import Role
+
+Change = Callable[[Tx, Negotiation], Negotiation]
+
+
+def message_key(message: Message) -> str:
+    """What a repeat is recognised by: the message's `@id`, or a digest for peers that send none."""
+    if message.id is not None:
+        return message.id
+    return hashlib.sha256(json.dumps(message.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def as_seen_by_peers(record: Negotiation) -> ContractNegotiation:
+    """The ContractNegotiation object: pids and the state that both sides know."""
+    consumer = record.process.us is Role.CONSUMER
+    fallback = State.REQUESTED if consumer else State.OFFERED
+    return ContractNegotiation(
+        consumer_pid=record.id if consumer else record.peer_pid or "",
+        provider_pid=(record.peer_pid or "") if consumer else record.id,
+        state=record.process.state or fallback,
+    )
+
+
+async def show(node: Node, caller: Caller, pid: str) -> ContractNegotiation:
+    """Answer `GET /negotiations/{pid}`. Raise PeerError 404 to anybody but the counterparty."""
+    return as_seen_by_peers(await node.store.read(lambda tx: _load(tx, caller, pid)))
+
+
+async def receive_request(node: Node, caller: Caller, message: ContractRequestMessage) -> ContractNegotiation:
+    """Open a negotiation as provider. A repeat (same caller and consumerPid) is answered with what is there."""
+    offer = parse_policy(message.offer, "/offer")
+    address = _callback(node, message.callback_address)
+
+    def tx(tx: Tx) -> Negotiation:
+        if (known := tx.negotiations.find_by_peer(caller.id, message.consumer_pid)) is not None:
+            return known
+        found = terms_of(tx, offer.id or "", counterparty(caller), node.clock.now())
+        if found is None or (offer.target or found[0]) != found[0]:
+            raise PeerError(404, "there is no such offer: ask for the catalog again", "/offer/@id")
+        _assigner(offer, node.id)
+        process = NegotiationProcess(Role.PROVIDER).receive(Event.REQUEST, message_key(message))
+        return _open(node, tx, caller, message.consumer_pid, address, process, replace(offer, target=found[0]))
+
+    return as_seen_by_peers(await node.store.run(tx))
+
+
+async def receive_initial_offer(node: Node, caller: Caller, message: ContractOfferMessage) -> ContractNegotiation:
+    """Open a negotiation as consumer, at the provider's initiative."""
+    offer = parse_policy(message.offer, "/offer")
+    _assigner(offer, caller.id)
+    address = _callback(node, message.callback_address)
+
+    def tx(tx: Tx) -> Negotiation:
+        if (known := tx.negotiations.find_by_peer(caller.id, message.provider_pid)) is not None:
+            return known
+        process = NegotiationProcess(Role.CONSUMER).receive(Event.OFFER, message_key(message))
+        return _open(node, tx, caller, message.provider_pid, address, process, offer)
+
+    return as_seen_by_peers(await node.store.run(tx))
+
+
+def _open(
+    node: Node, tx: Tx, caller: Caller, peer_pid: str, address: str, process: NegotiationProcess, offer: Policy
+) -> Negotiation:
+    now = node.clock.now()
+    event = Event.REQUEST if process.us is Role.PROVIDER else Event.OFFER
+    record = Negotiation(
+        id=node.ids(),
+        created_at=now,
+        updated_at=now,
+        process=process,
+        peer=Peer(caller.id, address),
+        peer_pid=peer_pid,
+        offer=offer,
+        offered_by=process.us.other,
+    )
+    tx.negotiations.add(arrived(node, tx, record, event, ours=False, party=counterparty(caller)))
+    return record
+
+
+async def receive_counter_offer(node: Node, caller: Caller, pid: str, message: ContractRequestMessage) -> None:
+    """Take a consumer's counter-offer (`POST /negotiations/{providerPid}/request`)."""
+    offer = parse_policy(message.offer, "/offer")
+    _assigner(offer, node.id)
+
+    def change(_: Tx, record: Negotiation) -> Negotiation:
+        _same_asset(record, offer)
+        return replace(record, offer=replace(offer, target=record.asset_id), offered_by=Role.CONSUMER)
+
+    await _take(node, caller, pid, Event.REQUEST, message, change)
+
+
+async def receive_offer(node: Node, caller: Caller, pid: str, message: ContractOfferMessage) -> None:
+    """Take a provider's offer in a running negotiation (`POST /negotiations/{consumerPid}/offers`)."""
+    offer = parse_policy(message.offer, "/offer")
+    _assigner(offer, caller.id)
+
+    def change(_: Tx, record: Negotiation) -> Negotiation:
+        _same_asset(record, offer)
+        return replace(record, offer=replace(offer, target=record.asset_id), offered_by=Role.PROVIDER)
+
+    await _take(node, caller, pid, Event.OFFER, message, change)
+
+
+async def receive_agreement(node: Node, caller: Caller, pid: str, message: ContractAgreementMessage) -> None:
+    """Take the provider's agreement, which must be the offer on the table, between the two of us."""
+    policy = parse_policy(message.agreement, "/agreement")
+
+    def change(tx: Tx, record: Negotiation) -> Negotiation:
+        agreement = _agreement(node, caller, record, policy)
+        if tx.agreements.find(agreement.id) is not None:
+            raise PeerError(400, "this agreement id is in use", "/agreement/@id")
+        tx.agreements.add(agreement)
+        return replace(record, agreement_id=agreement.id)
+
+    await _take(node, caller, pid, Event.AGREE, message, change)
+
+
+def _agreement(node: Node, caller: Caller, record: Negotiation, policy: Policy) -> Agreement:
+    if policy.assigner != caller.id:
+        raise PeerError(400, "the assigner is not the sender of this message", "/agreement/assigner")
+    if policy.assignee != node.id:
+        raise PeerError(400, f"the assignee is not {node.id}", "/agreement/assignee")
+    if policy.target != record.asset_id:
+        raise PeerError(400, f"the target is not {record.asset_id}, which was negotiated", "/agreement/target")
+    if where := difference(record.offer, policy):
+        raise PeerError(400, f"the agreement departs from the offer: {where}", "/agreement")
+    return Agreement(
+        id=policy.id or "",
+        created_at=node.clock.now(),
+        provider_id=caller.id,
+        consumer_id=node.id,
+        asset_id=record.asset_id,
+        policy=policy,
+        negotiation_id=record.id,
+    )
+
+
+async def receive_verification(
+    node: Node, caller: Caller, pid: str, message: ContractAgreementVerificationMessage
+) -> None:
+    """Take the consumer's verification of the agreement."""
+    await _take(node, caller, pid, Event.VERIFY, message)
+
+
+async def receive_event(node: Node, caller: Caller, pid: str, message: ContractNegotiationEventMessage) -> None:
+    """Take ACCEPTED (from a consumer, of our own offer) or FINALIZED (from a provider)."""
+    event = Event.ACCEPT if message.event_type == State.ACCEPTED else Event.FINALIZE
+    await _take(node, caller, pid, event, message)
+
+
+async def receive_termination(
+    node: Node, caller: Caller, pid: str, message: ContractNegotiationTerminationMessage
+) -> None:
+    """Take a termination, which either side may send at any time before the end."""
+    reason = "; ".join(str(r) for r in message.reason) or message.code or "the counterparty gave no reason"
+
+    def change(_: Tx, record: Negotiation) -> Negotiation:
+        return replace(record, error=f"terminated by the counterparty: {reason}"[:2000])
+
+    await _take(node, caller, pid, Event.TERMINATE, message, change)
+
+
+async def _take(
+    node: Node, caller: Caller, pid: str, event: Event, message: Message, change: Change | None = None
+) -> None:
+    def tx(tx: Tx) -> None:
+        record = _know(_load(tx, caller, pid), message)
+        key, party = message_key(message), counterparty(caller)
+        process = record.process.receive(event, key)
+        if process is record.process:
+            return  # a repeat: what it asked for is done
+        if record.process.pending is not None and process.pending is None:
+            tx.drop_messages(record.id)
+        record = replace(record, process=process)
+        if change is not None:
+            record = change(tx, record)
+        record = arrived(node, tx, record, event, ours=False, party=party, detail=record.error or "")
+        tx.negotiations.save(record)
+        if event is Event.FINALIZE:
+            follow(node, tx, record)
+
+    await node.store.run(tx)
+
+
+def _load(tx: Tx, caller: Caller, pid: str) -> Negotiation:
+    record = tx.negotiations.find(pid)
+    if record is None or record.peer.id != caller.id:
+        raise PeerError(404, "there is no such negotiation")
+    return record
+
+
+def _know(record: Negotiation, message: Message) -> Negotiation:
+    """Check the message's pids against ours; a callback may be the first to tell us the peer's."""
+    pids = {
+        Role.CONSUMER: getattr(message, "consumer_pid", None),
+        Role.PROVIDER: getattr(message, "provider_pid", None),
+    }
+    ours, theirs = pids[record.process.us], pids[record.process.us.other]
+    if ours != record.id:
+        raise PeerError(400, "the pid in the path is not the one in the message", f"/{record.process.us.lower()}Pid")
+    if record.peer_pid is None:
+        return replace(record, peer_pid=theirs)
+    if theirs != record.peer_pid:
+        raise PeerError(400, "not the pid this negotiation began with", f"/{record.process.us.other.lower()}Pid")
+    return record
+
+
+def _callback(node: Node, address: str | None) -> str:
+    if address is None:
+        raise PeerError(400, "a first message needs a callbackAddress", "/callbackAddress")
+    node.wire.check(address)
+    return address.rstrip("/")
+
+
+def _assigner(offer: Policy, provider: str) -> None:
+    if offer.assigner not in (None, provider):
+        raise PeerError(400, f"the assigner is not {provider}", "/offer/assigner")
+
+
+def _same_asset(record: Negotiation, offer: Policy) -> None:
+    if offer.target not in (None, record.asset_id):
+        raise PeerError(400, f"the target is not {record.asset_id}, which is being negotiated", "/offer/target")

@@ -1,0 +1,285 @@
+"""Our side of a transfer: asking the strategy, turning a decision into a message, opening and closing the data plane.
+
+The right to data lives in the same transaction as the state: a start message is promised together with its grant, and
+whatever ends or pauses a transfer deletes the grant in the same commit, so no token outlives its transfer by a moment.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any, Final
+from urllib.parse import quote
+
+import structlog
+
+from connector.exchange.events import transfer_event
+from connector.exchange.negotiation_moves import delayed
+from connector.exchange.node import Node
+from connector.exchange.ports import Tx
+from connector.exchange.records import Agreement, Outgoing, Timer, Transfer
+from connector.exchange.strategy import Act, Decision, TransferView
+from connector.policy.circumstances import Circumstances, Counterparty
+from connector.policy.evaluate import Verdict, ends_at, evaluate
+from connector.protocol.errors import Conflict, LocalError
+from connector.protocol.messages import Message
+from connector.protocol.process import Role
+from connector.protocol.transfer import Event, State
+from connector.protocol.transfer_messages import (
+    DataAddress,
+    TransferCompletionMessage,
+    TransferRequestMessage,
+    TransferStartMessage,
+    TransferSuspensionMessage,
+    TransferTerminationMessage,
+)
+from connector.protocol.vocabulary import EDC, HTTP_PUSH
+
+log = structlog.get_logger()
+DECISION_TIMER: Final = "transfer"
+END_TIMER: Final = "agreement-end"
+PAUSED: Final = frozenset({State.SUSPENDED, State.COMPLETED, State.TERMINATED})
+
+
+def party_of(node: Node, record: Transfer) -> Counterparty:
+    """The counterparty as we know it without a message of its own at hand."""
+    return Counterparty(record.peer.id, node.directory.bpn_of(record.peer.id), {})
+
+
+def judge(node: Node, tx: Tx, record: Transfer, party: Counterparty) -> Verdict:
+    """Evaluate the agreement's policy for this transfer, now."""
+    agreement = tx.agreements.get(record.agreement_id)
+    now = node.clock.now()
+    return evaluate(agreement.policy, Circumstances("transfer", party, now, agreement.created_at))
+
+
+def arrived(
+    node: Node,
+    tx: Tx,
+    record: Transfer,
+    event: Event,
+    *,
+    ours: bool,
+    party: Counterparty,
+    detail: str = "",
+    address: Mapping[str, str] | None = None,
+) -> Transfer:
+    """Note that `event` has brought `record` into its state, tell of it, and ask the strategy what comes next."""
+    who = "we" if ours else "peer"
+    record = record.noted(node.clock.now(), f"{who}:{event}", detail)
+    transfer_event(node, tx, record, address=address)
+    if record.process.state in PAUSED:
+        close(tx, record)
+    if record.process.over:
+        tx.drop_timers(record.id)
+        return record
+    if ours and event is Event.START and record.process.us is Role.PROVIDER and record.format.startswith(HTTP_PUSH):
+        _promise_push(node, tx, record)
+    try:
+        view = TransferView(
+            role=record.process.us,
+            state=record.process.state or State.REQUESTED,
+            event=event,
+            ours=ours,
+            id=record.id,
+            counterparty=party,
+            agreement_id=record.agreement_id,
+            asset_id=record.asset_id,
+            format=record.format,
+            judge=lambda: judge(node, tx, record, party),
+        )
+        return carry_out(node, tx, record, node.transfers.decide(view))
+    except LocalError as error:
+        return record.noted(node.clock.now(), "held", error.reason, error=error.reason)
+    except Exception:  # a plug-in's fault must not undo what the peer was promised
+        log.exception("the transfer strategy failed", transfer=record.id)
+        return record.noted(node.clock.now(), "held", "the strategy failed, see the log", error="the strategy failed")
+
+
+def close(tx: Tx, record: Transfer) -> None:
+    """Take away the right to data: our grant as provider, our endpoint data reference as consumer."""
+    rights = tx.grants if record.process.us is Role.PROVIDER else tx.edrs
+    if rights.find(record.id) is not None:
+        rights.delete(record.id)
+
+
+def carry_out(node: Node, tx: Tx, record: Transfer, decision: Decision) -> Transfer:
+    """Do what was decided. Raise Conflict if it is not possible now, or not an act of a transfer."""
+    if decision.act == Act.HOLD:
+        return record
+    if decision.after_ms > 0:
+        tx.set_timer(delayed(DECISION_TIMER, record, decision, asdict(replace(decision, after_ms=0))))
+        return record
+    if decision.act not in _MOVES:
+        raise Conflict(f"{decision.act} is not an act of a transfer")
+    return _MOVES[decision.act](node, tx, record, decision)
+
+
+def decision_due(node: Node, tx: Tx, timer: Timer) -> None:
+    """Carry out a delayed decision, unless the process has gone on or ended since."""
+    record, detail = tx.transfers.find(timer.subject), json.loads(timer.detail)
+    if record is None or record.process.over or record.updated_at != detail["made_at"]:
+        return
+    doc = detail["decision"]
+    doc["reasons"] = tuple(doc["reasons"])
+    try:
+        record = carry_out(node, tx, record, Decision(**doc))
+    except LocalError as error:
+        record = record.noted(node.clock.now(), "held", error.reason)
+    tx.transfers.save(record)
+
+
+def agreement_ended(node: Node, tx: Tx, timer: Timer) -> None:
+    """End a transfer whose agreement no longer permits it: the exact moment its dates run out."""
+    record = tx.transfers.find(timer.subject)
+    if record is None or record.process.over:
+        return
+    verdict = judge(node, tx, record, party_of(node, record))
+    if not verdict.permitted:
+        tx.transfers.save(end(node, tx, record, verdict.public_reason))
+
+
+def end(node: Node, tx: Tx, record: Transfer, reason: str) -> Transfer:
+    """Terminate for a reason of our own, unless that is under way already."""
+    try:
+        return carry_out(node, tx, record, Decision(Act.TERMINATE, reasons=(reason,)))
+    except Conflict:
+        return record
+
+
+def _request(node: Node, tx: Tx, record: Transfer, _: Decision) -> Transfer:
+    message = TransferRequestMessage(
+        id=node.ids(),
+        consumer_pid=record.id,
+        agreement_id=record.agreement_id,
+        format=record.format,
+        callback_address=node.dsp_address,
+        data_address=_destination(record),
+    )
+    return post(node, tx, record, Event.REQUEST, message, "/transfers/request")
+
+
+def _destination(record: Transfer) -> DataAddress | None:
+    """Where the provider is to push to, EDC's property names under their full IRIs; None for a pull."""
+    address = record.destination or {}
+    if not record.format.startswith(HTTP_PUSH) or "baseUrl" not in address:
+        return None
+    properties = tuple((key if ":" in key else EDC + key, value) for key, value in address.items())
+    return DataAddress(
+        endpoint_type=address.get("type", "HttpData"), endpoint=address["baseUrl"], properties=properties
+    )
+
+
+def _start(node: Node, tx: Tx, record: Transfer, _: Decision) -> Transfer:
+    record.process.send(Event.START, record.id)  # raises Conflict before anything is opened
+    address = None
+    if record.process.us is Role.PROVIDER:
+        agreement = tx.agreements.get(record.agreement_id)
+        if not record.format.startswith(HTTP_PUSH):
+            address = _open(node, tx, record)
+        _watch_end(tx, record, agreement)
+    message = TransferStartMessage(**_pids(node, record), data_address=address)
+    return post(node, tx, record, Event.START, message, _path(record, "start"))
+
+
+def _open(node: Node, tx: Tx, record: Transfer) -> DataAddress:
+    address, grant = node.data_plane.open_pull(record, node.directory.bpn_of(record.peer.id), node.clock.now())
+    if tx.grants.find(grant.id) is None:
+        tx.grants.add(grant)
+    else:
+        tx.grants.save(grant)
+    return address
+
+
+def _watch_end(tx: Tx, record: Transfer, agreement: Agreement) -> None:
+    if (due := ends_at(agreement.policy, agreement.created_at)) is not None:
+        tx.set_timer(Timer(f"end:{record.id}", due, END_TIMER, record.id))
+
+
+def _suspend(node: Node, tx: Tx, record: Transfer, decision: Decision) -> Transfer:
+    message = TransferSuspensionMessage(**_pids(node, record), code=decision.code, reason=decision.reasons)
+    record = post(node, tx, record, Event.SUSPEND, message, _path(record, "suspension"))
+    close(tx, record)
+    return record
+
+
+def _complete(node: Node, tx: Tx, record: Transfer, _: Decision) -> Transfer:
+    message = TransferCompletionMessage(**_pids(node, record))
+    record = post(node, tx, record, Event.COMPLETE, message, _path(record, "completion"))
+    close(tx, record)
+    return record
+
+
+def _terminate(node: Node, tx: Tx, record: Transfer, decision: Decision) -> Transfer:
+    reason = "; ".join(decision.reasons)
+    tx.drop_messages(record.id)
+    tx.drop_timers(record.id)
+    close(tx, record)
+    if record.process.state is None or record.peer_pid is None:
+        ended = record.process.abandon()
+        record = record.noted(node.clock.now(), "abandoned", reason, process=ended, error=reason or None)
+        transfer_event(node, tx, record)
+        return record
+    message = TransferTerminationMessage(**_pids(node, record), code=decision.code, reason=decision.reasons)
+    record = replace(record, error=reason or None)
+    return post(node, tx, record, Event.TERMINATE, message, _path(record, "termination"))
+
+
+_Move = Callable[[Node, Tx, Transfer, Decision], Transfer]
+_MOVES: Final[Mapping[str, _Move]] = {
+    Act.REQUEST: _request,
+    Act.START: _start,
+    Act.SUSPEND: _suspend,
+    Act.COMPLETE: _complete,
+    Act.TERMINATE: _terminate,
+}
+
+
+def _promise_push(node: Node, tx: Tx, record: Transfer) -> None:
+    """Have the data sent: a task of the outbox like any message, so that it is retried and survives a crash."""
+    now = node.clock.now()
+    tx.send(
+        Outgoing(
+            id=node.ids(),
+            created_at=now,
+            topic=record.id,
+            kind="push",
+            event="PUSH",
+            url=(record.destination or {}).get("baseUrl", ""),
+            body=b"",
+            due_at=now,
+        )
+    )
+
+
+def _pids(node: Node, record: Transfer) -> dict[str, Any]:
+    ours, theirs = record.id, record.peer_pid or ""
+    consumer = record.process.us is Role.CONSUMER
+    return {
+        "id": node.ids(),
+        "consumer_pid": ours if consumer else theirs,
+        "provider_pid": theirs if consumer else ours,
+    }
+
+
+def _path(record: Transfer, rest: str) -> str:
+    return f"/transfers/{quote(record.peer_pid or '', safe='')}/{rest}"
+
+
+def post(node: Node, tx: Tx, record: Transfer, event: Event, message: Message, path: str) -> Transfer:
+    """Make `message` pending and promise it. Raise Conflict if the state does not allow it."""
+    key, now = message.id or node.ids(), node.clock.now()
+    record = replace(record, process=record.process.send(event, key), updated_at=now)
+    tx.send(
+        Outgoing(
+            id=key,
+            created_at=now,
+            topic=record.id,
+            kind="transfer",
+            event=event,
+            url=record.peer.address + path,
+            body=json.dumps(message.to_json(), separators=(",", ":")).encode(),
+            audience=record.peer.id,
+            due_at=now,
+        )
+    )
+    return record
