@@ -11,7 +11,7 @@ import zlib
 from typing import Final
 
 import orjson
-from aiohttp import ClientError, StreamReader, web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from connector.protocol.errors import PeerError
@@ -42,9 +42,7 @@ async def read_body(
             return await collect(request.content, request.headers.get("Content-Encoding", ""), max_bytes)
     except TimeoutError as exc:
         raise PeerError(408, f"the body was not complete within {timeout_s:g} s") from exc
-    except ConnectionError:
-        raise
-    except (ClientError, HttpProcessingError, web.RequestPayloadError) as exc:
+    except (HttpProcessingError, web.RequestPayloadError) as exc:  # aiohttp's parsers differ in what they raise
         raise PeerError(400, "the body does not keep to its own length or chunk sizes") from exc
 
 

@@ -6,10 +6,12 @@ import zlib
 from collections.abc import Iterable
 
 import pytest
-from aiohttp import StreamReader
+from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import TransferEncodingError
+from aiohttp.test_utils import make_mocked_request
 
-from connector.http.body import collect, parse_json
+from connector.http.body import collect, parse_json, read_body
 from connector.protocol.errors import PeerError
 
 PACKED = gzip.compress(b"{}", mtime=0)
@@ -85,6 +87,16 @@ async def test_other_encodings_are_refused(encoding: str) -> None:
     with pytest.raises(PeerError, match="send gzip or none") as refusal:
         await arrive([b"{}"], encoding)
     assert refusal.value.status == 415
+
+
+@pytest.mark.parametrize("fault", [TransferEncodingError("zz"), web.RequestPayloadError("zz")])
+async def test_broken_transfer_encoding_is_the_peers_fault(fault: Exception) -> None:
+    loop = asyncio.get_running_loop()
+    stream = StreamReader(BaseProtocol(loop), limit=1 << 16, loop=loop)
+    stream.set_exception(fault)
+    with pytest.raises(PeerError, match="its own length or chunk sizes") as refusal:
+        await read_body(make_mocked_request("POST", "/", payload=stream))
+    assert refusal.value.status == 400
 
 
 @pytest.mark.parametrize("body", [b"", b"  \r\n", b"\xef\xbb\xbf", b"null"])

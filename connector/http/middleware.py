@@ -1,0 +1,175 @@
+"""What every API surface shares: one id per exchange, errors in the surface's own form, tolerant paths, gzip.
+
+A surface (dsp, dcp, management, ...) is an application of its own with its own error body; several may be mounted
+under one root. See the package's docstring for an example.
+"""
+
+import asyncio
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.typedefs import Handler, Middleware
+from yarl import URL
+
+from connector.http.body import MAX_MESSAGE
+from connector.protocol.errors import ConnectorError, LocalError, PeerError
+
+Renderer = Callable[[web.Request, ConnectorError], web.Response]
+
+CORRELATION: Final = web.RequestKey("correlation", str)
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{3,127}")
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_GZIP: Final = re.compile(r"(?:^|,)\s*(?:gzip|x-gzip|\*)\s*(?:;\s*q=(?P<q>[0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)
+_SLASHES: Final = re.compile(r"/{2,}")
+_WORTH_PACKING: Final = 1024
+
+_log = structlog.get_logger(__name__)
+
+
+def application(
+    render: Renderer, *, middlewares: Sequence[Middleware] = (), max_bytes: int = MAX_MESSAGE
+) -> web.Application:
+    """Make a surface's application: correlation outermost, then errors in the surface's form, then its own."""
+    app = web.Application(middlewares=[correlation, errors(render), *middlewares], client_max_size=max_bytes)
+    app.on_response_prepare.append(stamp)
+    return app
+
+
+@web.middleware
+async def correlation(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id, the caller's own if it sent a sane one, and bind it for all log lines of the request."""
+    if CORRELATION in request:  # the root application has done it
+        return await handler(request)
+    request[CORRELATION] = _correlation_id(request)
+    with structlog.contextvars.bound_contextvars(correlation_id=request[CORRELATION]):
+        return await handler(request)
+
+
+async def stamp(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the id into the answer's head, and take out what tells about our software (signal on_response_prepare)."""
+    if CORRELATION in request:
+        response.headers["X-Request-ID"] = request[CORRELATION]
+    response.headers.pop("Server", None)
+
+
+def _correlation_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-ID", "")
+    if _ID.fullmatch(given):
+        return given
+    if trace := _TRACEPARENT.fullmatch(request.headers.get("traceparent", "")):
+        return trace[1]
+    return uuid.uuid4().hex
+
+
+def errors(render: Renderer) -> Middleware:
+    """Make the middleware that answers every failure in one surface's form.
+
+    render: gets PeerError or LocalError, whose `status` and `reason` say what to answer. Failures of routing (404, 405,
+    413) come as PeerError. An exception that nobody expected is logged with its traceback and comes as a LocalError
+    that holds nothing but the correlation id.
+    """
+
+    @web.middleware
+    async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ConnectionError:  # the peer is gone: nobody to answer
+            raise
+        except Exception as exc:  # noqa: BLE001 - the last line of defence: nothing may leave in another form
+            error, headers = _judge(request, exc)
+        if request.writer.output_size:  # the head has left: all that can be done is to break off
+            raise ConnectionAbortedError("the answer broke off") from error
+        _log.info("request refused", method=request.method, path=request.path, reason=error.reason)
+        response = render(request, error)
+        response.headers.update(headers)
+        return response
+
+    return answer_errors
+
+
+def _judge(request: web.Request, exc: Exception) -> tuple[ConnectorError, dict[str, str]]:
+    """Tell which error to answer and with what extra headers; aiohttp's redirects are raised again."""
+    match exc:
+        case ConnectorError():
+            return exc, {}
+        case web.HTTPException() if exc.status < 400:  # noqa: PLR2004 - redirects of the UI are no errors
+            raise exc
+        case web.HTTPException():
+            reasons = {404: "there is no such path here", 405: "the method is not allowed for this path"}
+            headers = {"Allow": exc.headers["Allow"]} if "Allow" in exc.headers else {}
+            return PeerError(exc.status, reasons.get(exc.status, exc.reason)), headers
+        case _:
+            _log.error("unexpected failure", method=request.method, path=request.path, exc_info=exc)
+            return LocalError(f"internal error: see the operator's log, id {request.get(CORRELATION, 'unknown')}"), {}
+
+
+def collapse_slashes(server: web.Server) -> None:
+    """Make a server read `/a//b` as `/a/b`, before routing.
+
+    Some client libraries join a base with a trailing slash and a path with a leading one. A middleware comes too late,
+    as the route is chosen by then; the request factory is where the path is still only text.
+    """
+    make: Callable[..., Any] = server.request_factory
+
+    def tolerant(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+        path, mark, query = message.path.partition("?")
+        if "//" in path and path.startswith("/"):
+            whole = _SLASHES.sub("/", path) + mark + query
+            message = message._replace(path=whole, url=URL(whole, encoded=True))
+        request: web.BaseRequest = make(message, *rest)
+        return request
+
+    server.request_factory = tolerant
+
+
+def compress(request: web.Request, response: web.Response) -> web.Response:
+    """Pack an answer with gzip if it is over 1 kB and the client takes gzip (RFC 9110, 12.5.3). Returns it.
+
+    For public or bulky answers (catalogs); never for one that mixes a secret with the caller's own words.
+    """
+    if isinstance(response.body, bytes) and len(response.body) > _WORTH_PACKING:
+        response.headers["Vary"] = "Accept-Encoding"
+        if _takes_gzip(", ".join(request.headers.getall("Accept-Encoding", ()))):
+            response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+def _takes_gzip(accepted: str) -> bool:
+    choice = _GZIP.search(accepted)
+    return choice is not None and any(digit in "123456789" for digit in choice["q"] or "1")
+
+
+async def finish_response(request: web.Request, response: web.StreamResponse, *, timeout_s: float = 5.0) -> bool:
+    """Send an answer completely, from inside a handler, so that what follows happens after it has left.
+
+    A counterparty that gets our next message before our answer to its last one may refuse it (EDC: 409). Returns once
+    the kernel has every byte of the answer; False if the peer went away or did not take it within timeout_s. The
+    handler then returns the same response; until it does, the connection carries no further request.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            await response.prepare(request)
+            await response.write_eof()
+            await _flushed(request)
+    except (ConnectionError, TimeoutError):
+        return False
+    return True
+
+
+async def _flushed(request: web.Request) -> None:
+    """Wait until nothing of the answer waits in this process (TLS: but for what the record layer holds)."""
+    transport = request.transport
+    if transport is None or not transport.get_write_buffer_size():
+        return
+    transport.set_write_buffer_limits(high=1, low=0)  # "full" as soon as anything waits, so drain() means empty
+    try:
+        flushed: Awaitable[None] = request.writer.drain()
+        await flushed
+    finally:
+        if request.transport is not None:
+            transport.set_write_buffer_limits()
