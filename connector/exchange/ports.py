@@ -225,8 +225,11 @@ class Identity(Protocol):
         """The Authorization header for one message to participant `audience` at DSP address `address`."""
         ...
 
-    async def verify(self, authorization: str | None) -> Caller:
-        """Who sent this header. Raise PeerError 401, or 503 if it cannot be told right now."""
+    async def verify(self, authorization: str | None, *, single_use: bool = True) -> Caller:
+        """Who sent this header. Raise PeerError 401, or 503 if it cannot be told right now.
+
+        single_use: refuse a token that was seen before. Only token refreshes repeat their `jti`, by design.
+        """
         ...
 
 
