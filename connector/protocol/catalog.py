@@ -21,8 +21,8 @@ MAX_DEPTH: Final = 8
 _QUERY_MEMBERS: Final = frozenset({"offset", "limit", "sortOrder", "sortField", "filterExpression"})
 _DATASET_MEMBERS: Final = frozenset({"@context", "@id", "@type", "hasPolicy", "distribution"})
 _RESERVED: Final = ("@", DCAT, "dcat:", ODRL, "odrl:", DSPACE, "dspace:")
-_LINK: Final = re.compile(r"""<([^<>]*)>((?:\s*;\s*[\w*-]+(?:\s*=\s*(?:"[^"]*"|[^\s";,]+))?)*)""")
-_RELATION: Final = re.compile(r"""\brel\s*=\s*(?:"([^"]*)"|([^\s";,]+))""", re.IGNORECASE)
+_PARAMETER: Final = r"""\s*;\s*([\w*-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";,]+)))?"""
+_LINK: Final = re.compile(rf"<([^<>]*)>((?:{_PARAMETER})*)")
 _RULES: Final = ("permission", "prohibition", "obligation")
 
 
@@ -257,8 +257,8 @@ def parse_links(values: Iterable[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for value in values:
-        for url, parameters in _LINK.findall(value):
-            relations = _RELATION.search(parameters)
-            for relation in (relations[1] or relations[2]).lower().split() if relations else ():
+        for url, parameters, *_ in _LINK.findall(value):
+            named = {name.lower(): quoted or bare for name, quoted, bare in re.findall(_PARAMETER, parameters)}
+            for relation in named.get("rel", "").lower().split():
                 found.setdefault("previous" if relation == "prev" else relation, url)
     return found

@@ -6,11 +6,9 @@ full IRIs; Tractus-X adds what a consumer needs to refresh its token. So a value
 and look up by any.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from connector.protocol.errors import Invalid
 from connector.protocol.messages import CodeMessage, ErrorMessage, ProcessMessage, envelope
 from connector.protocol.reading import at, checked, objects, one_of, optional_text, plain, text, typed
 from connector.protocol.transfer import State
@@ -62,13 +60,12 @@ class DataAddress:
     def get(self, name: str) -> str | None:
         """The value under `name`, full IRI or short, or None. Of several spellings the one asked for wins."""
         spelled = dict(reversed(self.properties))
-        return spelled[name] if name in spelled else self.by_short_name().get(short_name(name))
-
-    def by_short_name(self) -> dict[str, str]:
-        """All values under short names (`endpoint`, `authorization`, `refreshToken`, ...); the first of a name wins."""
-        named = {short_name(name): value for name, value in reversed(self.properties)}
-        own = {"endpointType": self.endpoint_type} | ({} if self.endpoint is None else {"endpoint": self.endpoint})
-        return named | own
+        if name in spelled:
+            return spelled[name]
+        wanted = short_name(name)
+        if wanted == "endpoint" and self.endpoint is not None:
+            return self.endpoint
+        return next((value for found, value in self.properties if short_name(found) == wanted), None)
 
 
 def _value(row: dict[str, Any], pointer: str) -> str:
@@ -118,18 +115,6 @@ def http_pull_address(endpoint: str, authorization: str, refresh: TokenRefresh |
             (TX_AUTH + "audience", refresh.audience),
         ]
     return DataAddress(endpoint_type=HTTP_ENDPOINT, endpoint=endpoint, properties=tuple(properties))
-
-
-def push_address(destination: Mapping[str, str]) -> DataAddress:
-    """The address of a push, from EDC's form of a destination (`type`, `baseUrl`, ...; short names or full IRIs).
-
-    EDC reads the type from `endpointType` and the rest from properties under full IRIs. Raise Invalid without a type.
-    """
-    named = {short_name(key): value for key, value in destination.items()}
-    if not (endpoint_type := named.get("type")):
-        raise Invalid("a data destination needs a type, for example HttpData", "/dataDestination/type")
-    properties = tuple((key if ":" in key else EDC + key, value) for key, value in named.items())
-    return DataAddress(endpoint_type=endpoint_type, endpoint=named.get("baseUrl"), properties=properties)
 
 
 def _data_address(body: dict[str, Any]) -> DataAddress | None:
