@@ -4,18 +4,16 @@ A topic (a process) has one lane. Its messages leave one after another; lanes ru
 that has to wait for its next attempt holds back its own lane only. What is in memory here is a copy of the outbox
 table: it comes from commits while the node runs, and from the table after a start, so a crash loses nothing.
 
-A request handler may hold the messages of its own commit until its answer has left (`Hold`): a peer that gets a message
-before the answer to the one before it says 409 (EDC treats that as the end).
+A request handler may hold the messages of its own commits until its answer has left (`exchange.hold`).
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 
 import structlog
 
+from connector.exchange.hold import held
 from connector.exchange.ports import Clock
 from connector.exchange.records import Outgoing
 
@@ -24,17 +22,6 @@ Deliver = Callable[[Outgoing], Awaitable[Outgoing | None]]
 """One attempt: returns the message as it is to be tried again, or None when it is done with."""
 FAULT_PAUSE_MS = 1000
 """How long a lane rests when an attempt failed for a reason of our own, such as a full disk."""
-
-
-@dataclass(slots=True)
-class Hold:
-    """Collects messages that must not leave yet."""
-
-    messages: list[Outgoing] = field(default_factory=list)
-
-
-held: ContextVar[Hold | None] = ContextVar("held", default=None)
-"""Set while a request is being answered."""
 
 
 class Dispatcher:
@@ -56,8 +43,8 @@ class Dispatcher:
 
     def add(self, messages: tuple[Outgoing, ...]) -> None:
         """Take committed messages; they leave now, or when the request they belong to has been answered."""
-        if (hold := held.get()) is not None:
-            hold.messages.extend(messages)
+        if (waiting := held()) is not None:
+            waiting.extend(messages)
             return
         self.release(messages)
 

@@ -196,7 +196,10 @@ class Store(Protocol):
         ...
 
     def listen(self, listener: Callable[[Commit], None]) -> None:
-        """Call `listener` in the event loop after each commit that promised or told something."""
+        """Call `listener` in the event loop after each commit that promised or told something, in commit order.
+
+        It is called in the context (contextvars) of the `run` that committed, even if that caller has been cancelled.
+        """
         ...
 
     async def close(self) -> None:
