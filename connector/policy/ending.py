@@ -81,10 +81,11 @@ def _is_dated(condition: Condition, agreed_at: int) -> bool:
 
 def _holds(condition: Condition, now: int, agreed_at: int) -> bool:
     """Truth of a condition that is not mixed; what is not a date does not change, and counts as fulfilled."""
-    if not (dated := list(_dates(condition, agreed_at))):
+    dated = any(_dates(condition, agreed_at))
+    if not dated and not _is_dated(condition, agreed_at):
         return True
     if isinstance(condition, Constraint):
-        return all(limit.holds(now, instant) for limit, instant in dated)
+        return all(limit.holds(now, instant) for limit, instant in _dates(condition, agreed_at))
     values = [_holds(operand, now, agreed_at) for operand in condition.operands]
     if condition.operator == "xone":
         return values.count(True) == 1

@@ -21,6 +21,7 @@ from connector.policy.wording import cut, describe, describe_right, describe_rul
 
 _Node: TypeAlias = Rule | Condition
 _IDENTIFYING: Final = ("@id", "@type")
+_WRAPPERS: Final = frozenset({"@id", "@value", "@list", "@set"})
 
 
 def fingerprint(policy: Policy) -> str:
@@ -149,7 +150,7 @@ def _levelled(value: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, list):
         return _levelled(value[0]) if len(value) == 1 else [_levelled(item) for item in value]
     if isinstance(value, dict):
-        if value.keys() in ({"@id"}, {"@value"}):
+        if len(value) == 1 and value.keys() <= _WRAPPERS:
             return _levelled(next(iter(value.values())))
         return {name: _levelled(item) for name, item in value.items()}
     if isinstance(value, str):

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from connector.policy.model import Condition, Constraint, Right, Rule
+from connector.policy.model import Condition, Constraint, Right, Rule, lexical
 from connector.policy.vocabulary import operand_name
 
 _LISTED: Final = 5
@@ -23,9 +23,9 @@ def describe_rule(rule: Rule) -> str:
 def describe_right(right: Right) -> str:
     """Say a right operand: a value as it is, a list in brackets with its first entries."""
     if not isinstance(right, tuple):
-        return cut(str(right))
+        return cut(lexical(right))
     more = [f"{len(right) - _LISTED} more"] if len(right) > _LISTED else []
-    return f"[{', '.join([*(cut(str(v)) for v in right[:_LISTED]), *more])}]"
+    return f"[{', '.join([*(cut(lexical(v)) for v in right[:_LISTED]), *more])}]"
 
 
 def operands_in(condition: Condition) -> list[str]:
