@@ -29,7 +29,7 @@ class Limits:
     """What a document may cost: levels of nesting; for the full processor also values and context references."""
 
     depth: int = 64
-    nodes: int = 5_000
+    nodes: int = 10_000
     contexts: int = 64
 
 
@@ -109,10 +109,7 @@ def expand(
         raise refuse("no member has a meaning in the document's @context", "/@context")
     if len(nodes) > 1:
         raise refuse("expected one JSON-LD object, found several", "")
-    node = simplified(nodes[0])
-    if not isinstance(node, dict):
-        raise refuse("expected a JSON-LD object", "")
-    return node
+    return {key: simplified(value) for key, value in nodes[0].items()}
 
 
 def _expanded(doc: dict[str, Any] | list[Any], refuse: Refusal, context: Mapping[str, Any] | None) -> list[Any]:

@@ -1,6 +1,8 @@
 """Messages of peers in every JSON-LD spelling: plain, prefixed, wrapped, expanded, under inline contexts."""
 
 import copy
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -309,10 +311,10 @@ def test_depth_is_counted_exactly() -> None:
 
 
 def test_the_full_processor_meets_no_huge_document() -> None:
-    many = [{"@id": str(i)} for i in range(6_000)]
+    many = [{"@id": str(i)} for i in range(12_000)]
     plain = {"@context": CONTEXT, "@type": "Catalog", "dataset": many}
-    assert len(read_message(plain)["dataset"]) == 6_000
-    assert "5000 values" in refused({**plain, "@context": [*CONTEXT, {}]}).reason
+    assert len(read_message(plain)["dataset"]) == 12_000
+    assert "10000 values" in refused({**plain, "@context": [*CONTEXT, {}]}).reason
 
 
 def test_the_full_processor_meets_no_pile_of_contexts() -> None:
@@ -342,5 +344,10 @@ def test_the_bundled_contexts_are_not_written_to() -> None:
     assert before == contexts.CONTEXTS
 
 
+def test_the_full_processor_is_not_loaded_before_it_is_needed() -> None:
+    code = "import sys, connector.semantics.jsonld, connector.semantics.management; sys.exit('pyld' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603 - fixed text
+
+
 def test_the_limits_are_those_documented() -> None:
-    assert Limits(depth=64, nodes=5_000, contexts=64) == expansion.LIMITS
+    assert Limits(depth=64, nodes=10_000, contexts=64) == expansion.LIMITS
