@@ -26,7 +26,7 @@ _USUAL: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a document may cost: levels of nesting; for the full processor also values and context references."""
+    """What a document may cost: levels of nesting and contexts; for the full processor also values."""
 
     depth: int = 64
     nodes: int = 10_000
@@ -41,13 +41,12 @@ class Survey:
     """What a first walk over a document found: its size, contexts below the root, keywords that few documents use."""
 
     nodes: int
-    contexts: int
     nested: bool
     unusual: bool
 
 
 def survey(doc: dict[str, Any] | list[Any], refuse: Refusal, limits: Limits = LIMITS) -> Survey:
-    """Walk a document once, without recursion: refuse what is too deep or names a context that is not bundled."""
+    """Walk a document once, without recursion: refuse depth, piles of contexts, and contexts not bundled."""
     nodes = contexts = 0
     nested = unusual = False
     stack: list[tuple[dict[str, Any] | list[Any], int, _Path]] = [(doc, 1, None)]
@@ -65,7 +64,9 @@ def survey(doc: dict[str, Any] | list[Any], refuse: Refusal, limits: Limits = LI
                     nested = nested or path is not None
             if isinstance(value, dict | list):
                 stack.append((value, depth + 1, (path, key)))
-    return Survey(nodes, contexts, nested, unusual)
+    if contexts > limits.contexts:
+        raise refuse(f"more than {limits.contexts} JSON-LD contexts", "")
+    return Survey(nodes, nested, unusual)
 
 
 def _count_contexts(value: object, refuse: Refusal, path: _Path) -> int:
@@ -102,8 +103,6 @@ def expand(
     """
     if found.nodes > limits.nodes:
         raise refuse(f"more than {limits.nodes} values in a document that needs full JSON-LD processing", "")
-    if found.contexts > limits.contexts:
-        raise refuse(f"more than {limits.contexts} JSON-LD contexts", "")
     nodes = _expanded(doc, refuse, context)
     if not nodes:
         raise refuse("no member has a meaning in the document's @context", "/@context")

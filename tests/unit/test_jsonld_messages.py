@@ -317,8 +317,9 @@ def test_the_full_processor_meets_no_huge_document() -> None:
     assert "10000 values" in refused({**plain, "@context": [*CONTEXT, {}]}).reason
 
 
-def test_the_full_processor_meets_no_pile_of_contexts() -> None:
-    assert "64 JSON-LD contexts" in refused({**PLAIN, "@context": [*CONTEXT * 100, {}]}).reason
+@pytest.mark.parametrize("more", [[], [{}]], ids=["known", "inline"])
+def test_a_pile_of_contexts_is_refused(more: list[Any]) -> None:
+    assert "64 JSON-LD contexts" in refused({**PLAIN, "@context": [*CONTEXT * 100, *more]}).reason
 
 
 @pytest.mark.parametrize(
