@@ -57,7 +57,7 @@ class _Reader:
         self._nodes = 0
 
     def policy(self, doc: object, at: str) -> Policy:
-        members, rest = self._members(_single(doc), at, "a policy", _POLICY)
+        members, rest = self._members(*_single(doc, at), "a policy", _POLICY)
         permission, prohibition, obligation = (tuple(self._rules(members.get(part))) for part in _PARTS)
         assigner, assignee, target = (self._party(members, rest, n) for n in ("assigner", "assignee", "target"))
         return Policy(
@@ -114,11 +114,11 @@ class _Reader:
         """An assigner, assignee or target: a name or a reference. An object that says more is kept whole as well."""
         if name not in members:
             return None
-        value, at = members[name]
-        value = _single(value)
+        value, at = _single(*members[name])
         if isinstance(value, dict) and value.keys() - {"@id", "@value", "@type", "@context"}:
             rest[name] = (value, at)
-            value = next((value[key] for key in ("@id", "uid", "odrl:uid") if key in value), None)
+            key = next((key for key in ("@id", "uid", "odrl:uid") if key in value), None)
+            return _text(value, at) if key is None else _text(value[key], f"{at}/{key}")
         return _text(value, at)
 
     def _members(self, doc: object, at: str, what: str, known: frozenset[str]) -> tuple[_Members, _Members]:
@@ -178,15 +178,18 @@ class _Reader:
 
 def _action(member: _Placed, rest: _Members) -> str:
     """Name of the action. An action object that says more (a refinement) is kept whole as well."""
-    value, at = member
-    value = _single(value)
+    value, at = _single(*member)
     if isinstance(value, dict):
-        said = {without_odrl(key): v for key, v in value.items() if v is not None and key != "@context"}
+        said = {
+            without_odrl(key): (v, f"{at}/{_escaped(key)}")
+            for key, v in value.items()
+            if v is not None and key != "@context"
+        }
         source = next((name for name in _ACTION_NAMES if name in said), None)
         if source is None:
             raise Invalid("this object does not name an action; write its name or {'@id': name}", at)
-        name = _text(said.pop(source), at)
-        if said and said != {"@type": "Action"}:
+        name = _text(*said.pop(source))
+        if said and not (said.keys() == {"@type"} and said["@type"][0] == "Action"):
             rest["action"] = (value, at)
     else:
         name = _text(value, at)
@@ -214,7 +217,7 @@ def _scalar(value: object, at: str) -> Scalar:
 
 def _text(value: object, at: str) -> str:
     """A name: a text, or a reference to one."""
-    value = _single(value)
+    value, at = _single(value, at)
     if isinstance(value, dict) and value.keys() - {"@type"} in ({"@id"}, {"@value"}):
         value = value.get("@id", value.get("@value"))
     if not isinstance(value, str) or not value:
@@ -226,11 +229,11 @@ def _optional_text(member: _Placed | None) -> str | None:
     return None if member is None else _text(*member)
 
 
-def _single(value: object) -> object:
-    """Expanded JSON-LD writes every value as a list of one."""
-    while isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return value
+def _single(value: object, at: str) -> _Placed:
+    """Take a value out of the list of one that expanded JSON-LD writes for every value."""
+    if isinstance(value, list) and len(value) == 1:
+        return value[0], f"{at}/0"
+    return value, at
 
 
 def _unwrapped(value: object, at: str) -> _Placed:
@@ -245,7 +248,7 @@ def _unwrapped(value: object, at: str) -> _Placed:
 
 def _is_redundant(kind: object) -> bool:
     """Whether the type of a rule or constraint says only what its place says already."""
-    kind = _single(kind)
+    kind, _ = _single(kind, "")
     return isinstance(kind, str) and without_odrl(kind) in _REDUNDANT_TYPES
 
 
