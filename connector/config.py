@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from connector.protocol.errors import Invalid
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+DSP_PATH: Final = "/api/v1/dsp"
+DATA_PATH: Final = "/public"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -122,12 +124,12 @@ class Config:
     @property
     def dsp_root(self) -> str:
         """The root URL of the Dataspace Protocol: versions are below it."""
-        return f"{self.url}/api/v1/dsp"
+        return self.url + DSP_PATH
 
     @property
     def data_url(self) -> str:
         """The one URL that all pulls go to."""
-        return f"{self.url}/public"
+        return self.url + DATA_PATH
 
 
 def table() -> tuple[tuple[str, str, str], ...]:

@@ -166,7 +166,7 @@ async def _call_back(node: Node, message: Outgoing) -> Answer:
         code = message.auth_code_id
         secret = await node.store.read(lambda tx: tx.secrets.find(code))
         headers[message.auth_key] = secret.value if secret else ""
-    return await node.wire.send("POST", message.url, headers=headers, body=message.body, timeout_s=SEND_TIMEOUT_S)
+    return await node.hooks.send("POST", message.url, headers=headers, body=message.body, timeout_s=SEND_TIMEOUT_S)
 
 
 async def _push(node: Node, message: Outgoing) -> Outcome:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from connector.exchange.node import Node
 from connector.protocol.errors import ConnectorError, Invalid, NotFound, PeerError, Unreachable
-from connector.protocol.versions import WELL_KNOWN, choose_version, parse_versions, root_url
+from connector.protocol.versions import WELL_KNOWN, ProtocolVersion, choose_version, parse_versions, root_url
 from connector.protocol.vocabulary import PROTOCOL
 
 _OK = range(200, 300)
@@ -30,16 +30,25 @@ async def version_parameters(node: Node, participant: str, address: str) -> Conn
 
     Raise Invalid (no common version, unknown BPN, bad address) or Unreachable.
     """
+    offered = await versions(node, address)
+    try:
+        chosen = choose_version(offered)
+    except PeerError as error:
+        raise Invalid(error.reason, "/counterPartyAddress", address) from error
+    return ConnectorParameters(PROTOCOL, chosen.base_url(root_url(address)), participant_of(node, participant))
+
+
+async def versions(node: Node, address: str) -> tuple[ProtocolVersion, ...]:
+    """The versions that a connector exposes. Raise Invalid (bad address, no version document) or Unreachable."""
     root = root_url(address)
     try:
         node.wire.check(root)
         answer = await node.wire.send("GET", root + WELL_KNOWN, headers={"Accept": "application/json"})
         if answer.status not in _OK:
             raise Unreachable(f"{root} answered {answer.status} when asked for its versions")
-        chosen = choose_version(parse_versions(answer.json()))
+        return parse_versions(answer.json())
     except PeerError as error:
         raise Invalid(error.reason, "/counterPartyAddress", address) from error
-    return ConnectorParameters(PROTOCOL, chosen.base_url(root), participant_of(node, participant))
 
 
 def participant_of(node: Node, participant: str) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from connector.exchange.ports import Clock, DataPlane, Directory, Identity, Ids, Notary, Store, Wire
-from connector.exchange.records import CallbackAddress, Edr
+from connector.exchange.ports import Clock, DataPlane, Directory, Identity, Ids, Notary, Refresher, Store, Wire
+from connector.exchange.records import CallbackAddress
 from connector.exchange.strategy import NegotiationStrategy, TransferStrategy
 
 
@@ -13,8 +13,9 @@ class Node:
     """A node is an object, not the process: several may live in one.
 
     `dsp_address` is our base URL of the protocol version (no trailing slash): what peers are given as callback address.
+    `wire` leads to peers, `hooks` to the operator's own systems, which may be on private networks.
     `connectors_of` gives the root URLs of the connectors that a DID's document names,
-    `refresh_edr` a reference with a fresh token from its provider, `jitter` a float in [0, 1) that spreads retries.
+    `jitter` a float in [0, 1) that spreads retries.
     """
 
     dsp_address: str
@@ -23,13 +24,14 @@ class Node:
     ids: Ids
     identity: Identity
     wire: Wire
+    hooks: Wire
     data_plane: DataPlane
     directory: Directory
     notary: Notary
+    refresher: Refresher
     negotiations: NegotiationStrategy
     transfers: TransferStrategy
     connectors_of: Callable[[str], Awaitable[Sequence[str]]]
-    refresh_edr: Callable[[Edr], Awaitable[Edr]]
     jitter: Callable[[], float]
     callbacks: tuple[CallbackAddress, ...] = ()
 

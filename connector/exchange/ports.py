@@ -330,3 +330,14 @@ class DataPlane(Protocol):
     async def push(self, transfer: Transfer, asset: Asset, consumer_bpn: str | None) -> None:
         """Send the asset's data to the transfer's destination. Raise Unreachable if that fails."""
         ...
+
+
+class Refresher(Protocol):
+    """Keeps endpoint data references usable."""
+
+    async def fresh(self, edr_id: str, *, force: bool = False) -> Edr:
+        """The reference with a token that is still good; `force` gets a new one in any case.
+
+        Raise NotFound, Conflict (forced, but the provider gave no refresh token) or Unreachable.
+        """
+        ...

@@ -110,6 +110,10 @@ class Outbound:
         if session:
             await session.close()
 
+    def check(self, url: str) -> None:
+        """Raise PeerError 400 if requests must not go to `url`; names are checked again when they are resolved."""
+        self._policy.check_url(url)
+
     async def send(
         self,
         method: str,

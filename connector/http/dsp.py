@@ -1,0 +1,228 @@
+"""The Dataspace Protocol 2025-1 over HTTPS: every path of the three bindings, on both sides.
+
+Each handler does the same five things: who sent this (identity), what does it say (parse), take it (use case), answer,
+and only then let our own next message go. Errors have the protocol's typed bodies. Paths below the version's base are
+those of clauses 6 to 8; one application serves provider and consumer, which are told apart by the process itself.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final, Protocol, Self, TypeVar
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from connector.exchange import catalog, negotiation_inbound, transfer_inbound
+from connector.exchange.hold import hold
+from connector.exchange.node import Node
+from connector.exchange.ports import Caller
+from connector.exchange.records import Outgoing
+from connector.http.body import read_json
+from connector.http.middleware import application, compress, finish_response
+from connector.protocol.catalog import CatalogError, CatalogRequestMessage, link_header
+from connector.protocol.errors import Conflict, ConnectorError, LocalError, PeerError
+from connector.protocol.messages import ErrorMessage, Message
+from connector.protocol.negotiation_messages import (
+    ContractAgreementMessage,
+    ContractAgreementVerificationMessage,
+    ContractNegotiationError,
+    ContractNegotiationEventMessage,
+    ContractNegotiationTerminationMessage,
+    ContractOfferMessage,
+    ContractRequestMessage,
+)
+from connector.protocol.transfer_messages import (
+    TransferCompletionMessage,
+    TransferError,
+    TransferRequestMessage,
+    TransferStartMessage,
+    TransferSuspensionMessage,
+    TransferTerminationMessage,
+)
+from connector.protocol.versions import WELL_KNOWN, ProtocolVersion, versions_json
+from connector.protocol.vocabulary import VERSION
+from connector.semantics.jsonld import read_message
+
+Release = Callable[[list[Outgoing]], None]
+"""Lets messages go; the engine's dispatcher."""
+
+_MESSAGE: Final = web.RequestKey("message", dict)
+_TRANSIENT: Final = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class Readable(Protocol):
+    """A message class that reads itself from JSON."""
+
+    @classmethod
+    def parse(cls, doc: object) -> Self:
+        """Raise PeerError 400."""
+        ...
+
+
+M = TypeVar("M", bound=Readable)
+Take = Callable[[Node, Caller, str, Any], Awaitable[None]]
+Open = Callable[[Node, Caller, Any], Awaitable[Message]]
+Show = Callable[[Node, Caller, str], Awaitable[Message]]
+
+
+def dsp_application(node: Node, release: Release) -> web.Application:
+    """The application to mount at the DSP root: version metadata without a token, everything else below /2025-1."""
+    app = application(render, middlewares=[_answer_first(release)])
+    surface = _Surface(node)
+    app.add_routes([web.get(WELL_KNOWN, surface.versions), *(_below(VERSION, route) for route in surface.routes())])
+    return app
+
+
+def _below(version: str, route: web.RouteDef) -> web.RouteDef:
+    return web.route(route.method, f"/{version}{route.path}", route.handler)
+
+
+class _Surface:
+    """The handlers of one node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every path of the bindings, without the version in front."""
+        n, t = negotiation_inbound, transfer_inbound
+        return [
+            web.post("/catalog/request", self.catalog),
+            web.get("/catalog/datasets/{id:.+}", self.dataset),
+            web.get("/negotiations/{pid}", self._show(n.show)),
+            web.post("/negotiations/request", self._open(ContractRequestMessage, n.receive_request)),
+            web.post("/negotiations/offers", self._open(ContractOfferMessage, n.receive_initial_offer)),
+            web.post("/negotiations/{pid}/request", self._take(ContractRequestMessage, n.receive_counter_offer)),
+            web.post("/negotiations/{pid}/offers", self._take(ContractOfferMessage, n.receive_offer)),
+            web.post("/negotiations/{pid}/agreement", self._take(ContractAgreementMessage, n.receive_agreement)),
+            web.post(
+                "/negotiations/{pid}/agreement/verification",
+                self._take(ContractAgreementVerificationMessage, n.receive_verification),
+            ),
+            web.post("/negotiations/{pid}/events", self._take(ContractNegotiationEventMessage, n.receive_event)),
+            web.post(
+                "/negotiations/{pid}/termination",
+                self._take(ContractNegotiationTerminationMessage, n.receive_termination),
+            ),
+            web.get("/transfers/{pid}", self._show(t.show)),
+            web.post("/transfers/request", self._open(TransferRequestMessage, t.receive_request)),
+            web.post("/transfers/{pid}/start", self._take(TransferStartMessage, t.receive_start)),
+            web.post("/transfers/{pid}/suspension", self._take(TransferSuspensionMessage, t.receive_suspension)),
+            web.post("/transfers/{pid}/completion", self._take(TransferCompletionMessage, t.receive_completion)),
+            web.post("/transfers/{pid}/termination", self._take(TransferTerminationMessage, t.receive_termination)),
+        ]
+
+    async def versions(self, _: web.Request) -> web.Response:
+        """Answer who speaks what, to anybody (clause 5)."""
+        kind = "did:web" if self._node.id.startswith("did:web:") else None
+        return _json(versions_json([ProtocolVersion(version=VERSION, path=f"/{VERSION}", identifier_type=kind)]))
+
+    async def catalog(self, request: web.Request) -> web.Response:
+        """Answer a catalog request with one page and links to its neighbours."""
+        caller, message = await self._read(request, CatalogRequestMessage)
+        page = await catalog.serve(self._node, caller, message, request.query.get("page", "0"))
+        base = f"{self._node.dsp_address}/catalog/request?page="
+        response = _json(page.document)
+        links = link_header(
+            next_url=base + page.next if page.next else None,
+            previous_url=base + page.previous if page.previous else None,
+        )
+        if links is not None:
+            response.headers["Link"] = links
+        return compress(request, response)
+
+    async def dataset(self, request: web.Request) -> web.Response:
+        """Answer with one dataset; ids may contain slashes."""
+        caller = await self._node.identity.verify(request.headers.get("Authorization"))
+        return _json(await catalog.serve_dataset(self._node, caller, request.match_info["id"]))
+
+    def _show(self, show: Show) -> Handler:
+        async def handler(request: web.Request) -> web.Response:
+            caller = await self._node.identity.verify(request.headers.get("Authorization"))
+            return _json((await show(self._node, caller, request.match_info["pid"])).to_json())
+
+        return handler
+
+    def _open(self, kind: type[Readable], receive: Open) -> Handler:
+        async def handler(request: web.Request) -> web.Response:
+            caller, message = await self._read(request, kind)
+            acknowledgement = await receive(self._node, caller, message)
+            return _json(acknowledgement.to_json(), HTTPStatus.CREATED)
+
+        return handler
+
+    def _take(self, kind: type[Readable], receive: Take) -> Handler:
+        async def handler(request: web.Request) -> web.Response:
+            caller, message = await self._read(request, kind)
+            await receive(self._node, caller, request.match_info["pid"], message)
+            return web.Response(content_type="application/json")
+
+        return handler
+
+    async def _read(self, request: web.Request, kind: type[M]) -> tuple[Caller, M]:
+        caller = await self._node.identity.verify(request.headers.get("Authorization"))
+        doc = read_message(await read_json(request))
+        request[_MESSAGE] = doc
+        return caller, kind.parse(doc)
+
+
+def _answer_first(release: Release) -> Middleware:
+    @web.middleware
+    async def answer_first(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Send the whole answer before any message that this request has caused."""
+        if request.method != "POST":
+            return await handler(request)
+        with hold() as messages:
+            try:
+                response = await handler(request)
+                if messages:
+                    await finish_response(request, response)
+            finally:
+                release(messages)
+        return response
+
+    return answer_first
+
+
+def render(request: web.Request, error: ConnectorError) -> web.Response:
+    """The typed error body of the path's protocol. Our own troubles are 503: for EDC every 4xx is final."""
+    status = _status(error)
+    reason = error.reason if status != HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, PeerError) else _BUSY
+    told = reason + (f" (at {error.pointer})" if error.pointer else "")
+    path = request.path
+    if "/negotiations" in path:
+        body = _process_error(ContractNegotiationError, request, status, told)
+    elif "/transfers" in path:
+        body = _process_error(TransferError, request, status, told)
+    else:
+        body = CatalogError(code=str(status), reason=(told,)).to_json()
+    return _json(body, status)
+
+
+_BUSY: Final = "this node cannot take the message right now: send it again"
+
+
+def _status(error: ConnectorError) -> int:
+    if isinstance(error, PeerError):
+        return error.status
+    if (
+        isinstance(error, Conflict)
+        or not isinstance(error, LocalError)
+        or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
+        return _TRANSIENT
+    return error.status
+
+
+def _process_error(kind: type[ErrorMessage], request: web.Request, status: int, reason: str) -> dict[str, Any]:
+    """Both pids are required: those of the message, or the one of the path."""
+    doc = request.get(_MESSAGE, {})
+    consumer, provider = (p if isinstance(p := doc.get(name), str) else None for name in ("consumerPid", "providerPid"))
+    return kind(consumer_pid=consumer, provider_pid=provider, code=str(status), reason=(reason,)).to_json()
+
+
+def _json(body: dict[str, Any], status: int = HTTPStatus.OK) -> web.Response:
+    return web.Response(
+        body=json.dumps(body, separators=(",", ":")).encode(), status=status, content_type="application/json"
+    )

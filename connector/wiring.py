@@ -1,0 +1,216 @@
+"""Builds a node from its settings: the only module that knows all the others.
+
+A node is an object, not the process: `start` may be called several times in one process, each with its own settings,
+database and listeners.
+"""
+
+import importlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from connector import observability
+from connector.clock import SystemClock, fresh_id
+from connector.config import DATA_PATH, DSP_PATH, Config
+from connector.dataplane.backend import Backends
+from connector.dataplane.files import FileSource
+from connector.dataplane.payloads import PayloadSource
+from connector.dataplane.plane import EmbeddedDataPlane
+from connector.dataplane.proxy import HttpSource
+from connector.dataplane.refresh import Refresher
+from connector.dataplane.source import Source
+from connector.dataplane.tokens import AccessTokens
+from connector.engine.engine import Engine
+from connector.exchange.node import Node
+from connector.exchange.ports import Identity, Store
+from connector.exchange.publish import PASSPORT_STORE
+from connector.exchange.records import CallbackAddress
+from connector.exchange.strategy import AutomaticNegotiation, AutomaticTransfer, Manual
+from connector.http.client import Outbound
+from connector.http.did import did_routes
+from connector.http.did import render as render_plain
+from connector.http.dsp import dsp_application
+from connector.http.guard import AddressPolicy
+from connector.http.management import management_app
+from connector.http.middleware import application
+from connector.http.public import public_routes
+from connector.http.public import render as render_public
+from connector.http.server import Listener, serve, stop_signal
+from connector.http.tls import Reloader
+from connector.identity.did import did_document, did_document_path
+from connector.identity.didweb import DidIdentity
+from connector.identity.directory import Directory
+from connector.identity.keys import SigningKey, VerificationKey, load_or_create
+from connector.identity.mock import MockIdentity
+from connector.identity.replay import ReplayGuard
+from connector.identity.resolver import DidResolver
+from connector.identity.tokens import TokenVerifier
+from connector.passport.notary import KeyNotary
+from connector.protocol.did_services import find_dsp_endpoints, service_entries
+from connector.protocol.errors import Invalid, PeerError
+from connector.semantics.registry import bundled
+from connector.semantics.validation import validate
+from connector.storage.sqlite import SqliteStore
+
+DATABASE: Final = "connector.sqlite"
+KEY_FILE: Final = "signing-key.pem"
+_BUILT_IN: Final[dict[str, dict[str, Callable[[], Any]]]] = {
+    "negotiation": {"auto": AutomaticNegotiation, "manual": Manual},
+    "transfer": {"auto": AutomaticTransfer, "manual": Manual},
+}
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    """A node that is up. `public` and `management` are its listeners' real addresses."""
+
+    node: Node
+    engine: Engine
+    public: Listener
+    management: Listener
+
+
+async def run(config: Config, announce: Callable[[RunningNode], Awaitable[None]] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` is called once everything listens."""
+    observability.configure(config.log_level, config.log_format)
+    async with start(config) as running:
+        log.info("ready", did=config.did, dsp=running.node.dsp_address, management=running.management.url)
+        if announce is not None:
+            await announce(running)
+        log.info("stopping", signal=(await stop_signal()).name)
+
+
+@asynccontextmanager
+async def start(config: Config) -> AsyncIterator[RunningNode]:
+    """A running node. Raise LocalError if a setting, a file, a port or the database does not allow it."""
+    async with AsyncExitStack() as stack:
+        config.data.mkdir(parents=True, exist_ok=True)
+        store = await _store(config)
+        stack.push_async_callback(store.close)
+        key = load_or_create(config.data / KEY_FILE, config.did)
+        node, plane = _node(config, store, key, stack)
+        engine = Engine(node)
+        stack.push_async_callback(engine.close)
+        await engine.start()
+        tls = (
+            Reloader(config.certificate, config.certificate_key)
+            if config.certificate and config.certificate_key
+            else None
+        )
+        public_app = _public(config, node, plane, engine, key)
+        public = await serve(public_app, config.host, config.port, tls=tls.context if tls else None, exact_paths=True)
+        stack.push_async_callback(public.close)
+        private = management_app(node, engine, api_key=config.management_key, base_path=config.management_path)
+        management = await serve(private, config.management_host, config.management_port)
+        stack.push_async_callback(management.close)
+        yield RunningNode(node, engine, public, management)
+
+
+async def _store(config: Config) -> Store:
+    if config.database != "sqlite":
+        raise Invalid("store.url: only sqlite is supported by this version", "/store/url", config.database)
+    return await SqliteStore.open(config.data / DATABASE)
+
+
+def _node(config: Config, store: Store, key: SigningKey, stack: AsyncExitStack) -> tuple[Node, EmbeddedDataPlane]:
+    clock, directory = SystemClock(), Directory(config.directory)
+    open_to = config.development
+    wire = Outbound(
+        AddressPolicy(allow_loopback=open_to, allow_private=open_to, allow_http=open_to), trust=config.trust
+    )
+    hooks = Outbound(AddressPolicy(allow_loopback=True, allow_private=True, allow_http=True), trust=config.trust)
+    backends = Backends()
+    for client in (wire, hooks, backends):
+        stack.push_async_callback(client.close)
+    resolver = DidResolver(wire.get, clock, allow_http=open_to)
+    identity = _identity(config, key, resolver, directory, clock)
+    registry = bundled()
+    plane = EmbeddedDataPlane(
+        public_url=config.data_url,
+        store=store,
+        clock=clock,
+        tokens=AccessTokens(key, clock, config.token_lifetime),
+        sources=_sources(config, backends),
+        assertions=identity,
+        outbound=wire,
+    )
+
+    async def find_key(kid: str) -> VerificationKey:
+        document = await resolver.resolve(kid.partition("#")[0])
+        found = document.methods.get(kid)
+        if found is None:
+            raise PeerError(401, f"the DID document of {document.id} has no key {kid}")
+        return found
+
+    async def connectors_of(did: str) -> tuple[str, ...]:
+        return find_dsp_endpoints((await resolver.resolve(did)).json)
+
+    node = Node(
+        dsp_address=f"{config.dsp_root}/2025-1",
+        store=store,
+        clock=clock,
+        ids=fresh_id,
+        identity=identity,
+        wire=wire,
+        hooks=hooks,
+        data_plane=plane,
+        directory=directory,
+        notary=KeyNotary(key, registry, find_key),
+        refresher=Refresher(store, identity, wire, clock),
+        negotiations=_strategy("negotiation", config.negotiation_strategy),
+        transfers=_strategy("transfer", config.transfer_strategy),
+        connectors_of=connectors_of,
+        jitter=random.random,
+        callbacks=tuple(
+            CallbackAddress(c.uri, c.events, auth_key=c.auth_key, auth_code_id=c.auth_code_id) for c in config.callbacks
+        ),
+    )
+    return node, plane
+
+
+def _identity(
+    config: Config, key: SigningKey, resolver: DidResolver, directory: Directory, clock: SystemClock
+) -> Identity:
+    if config.identity == "mock":
+        return MockIdentity(config.did, directory, anonymous=config.identity_anonymous or None)
+    verifier = TokenVerifier(config.did, resolver, ReplayGuard(clock), clock)
+    return DidIdentity(key, verifier, directory, clock, fresh_id)
+
+
+def _sources(config: Config, backends: Backends) -> dict[str, Source]:
+    http = HttpSource(backends, config.data_url)
+    sources: dict[str, Source] = {"HttpData": http, "ProxyHttpData": http, PASSPORT_STORE: PayloadSource(validate)}
+    if config.files is not None:
+        sources["File"] = FileSource(config.files)
+    return sources
+
+
+def _strategy(kind: str, name: str) -> Any:  # noqa: ANN401 - either kind; mypy cannot see into a plug-in
+    """A strategy by its built-in name, or a plug-in by `package.module:Class`."""
+    if (built_in := _BUILT_IN[kind].get(name)) is not None:
+        return built_in()
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError, ValueError) as error:
+        known = ", ".join(_BUILT_IN[kind])
+        raise Invalid(f"no {kind} strategy {name}: use {known} or package.module:Class ({error})") from error
+
+
+def _public(config: Config, node: Node, plane: EmbeddedDataPlane, engine: Engine, key: SigningKey) -> web.Application:
+    """What strangers reach: the DID document, the protocol, the data plane."""
+    root = application(render_plain)
+    if config.did.startswith("did:web:"):
+        document = did_document(config.did, [key], service_entries(config.did, config.dsp_root))
+        root.add_routes(did_routes(did_document_path(config.did), document))
+    root.add_subapp(DSP_PATH, dsp_application(node, engine.dispatcher.release))
+    data = application(render_public)
+    data.add_routes(public_routes(plane, ""))
+    root.add_subapp(DATA_PATH, data)
+    return root
