@@ -54,5 +54,10 @@ def test_rules_intersect_and_prohibitions_are_left_to_the_evaluation() -> None:
     assert audience(parse_policy(doc)) == frozenset("B")
 
 
+def test_whom_a_prohibition_names_is_not_whom_the_policy_is_for() -> None:
+    doc = {"prohibition": [{"action": "use", "constraint": [bpn("eq", "B")]}]}
+    assert audience(parse_policy(doc)) is None
+
+
 def test_a_policy_without_rules_is_for_everybody() -> None:
     assert audience(parse_policy({})) is None
