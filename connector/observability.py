@@ -27,7 +27,11 @@ def configure(level: str = "info", form: str = "json") -> None:
     )
     # a stranger's broken request is no error of ours, and not worth a traceback
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    renderer = structlog.dev.ConsoleRenderer() if form == "console" else structlog.processors.JSONRenderer()
+    renderer = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if form == "console"
+        else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
