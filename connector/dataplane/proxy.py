@@ -1,0 +1,105 @@
+"""Assets behind HTTP: a transparent proxy (EDC's HttpData and Tractus-X's ProxyHttpData, which here are the same).
+
+Status, header fields, ranges and bodies pass as they are; nothing is buffered, nothing is unpacked. EDC's HttpData
+flattens every status but 2xx to 500, which hides a backend's 404 or 409 from the consumer; Tractus-X had to add a type
+for passing them on. What of a request passes is said by the address (`http_address`), which fields by `headers`.
+
+The backend is told who asks, `Edc-Bpn` and `Edc-Contract-Agreement-Id`: registries and notification receivers decide by
+them, so a consumer's own fields of these names are dropped in every spelling.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+from typing_extensions import override
+
+from connector.dataplane.backend import Backends, faults
+from connector.dataplane.headers import EDC_AGREEMENT, EDC_BPN, to_backend, to_consumer
+from connector.dataplane.http_address import HttpAddress
+from connector.dataplane.oauth2 import ClientCredentials
+from connector.dataplane.source import Ask, Content, Prepared, Reader, Source, SourceFault
+from connector.exchange.ports import Tx
+from connector.exchange.records import Asset
+
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class HttpSource(Source):
+    """Assets whose address names a backend. public_url: what a backend's own redirects are rewritten to."""
+
+    def __init__(self, backends: Backends, public_url: str) -> None:
+        self._backends = backends
+        self._clients = ClientCredentials(backends)
+        self._public_url = public_url
+
+    @override
+    def prepare(self, tx: Tx, asset: Asset, reader: Reader) -> Prepared:
+        address = HttpAddress.parse(asset.data_address)
+        secrets = {}
+        for name in address.secret_names():
+            if (secret := tx.secrets.find(name)) is None:
+                raise SourceFault(f"the asset's data address names the secret '{name}', which does not exist")
+            secrets[name] = secret.value
+        return Prepared(_Backend(self._backends, self._clients, self._public_url, address, secrets, reader).open)
+
+
+@dataclass(frozen=True, slots=True)
+class _Backend:
+    """One backend, ready for one reader."""
+
+    backends: Backends
+    clients: ClientCredentials
+    public_url: str
+    address: HttpAddress
+    secrets: dict[str, str] = field(repr=False)
+    reader: Reader
+    own: dict[str, str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        address = self.address
+        own = dict(address.headers)
+        if address.auth_key:
+            own[address.auth_key] = address.auth_code or self.secrets[address.secret_name or ""]
+        own[EDC_AGREEMENT] = self.reader.agreement_id
+        if self.reader.bpn:
+            own[EDC_BPN] = self.reader.bpn
+        object.__setattr__(self, "own", own)
+
+    def open(self, ask: Ask) -> AbstractAsyncContextManager[Content]:
+        """Call the backend as the address says."""
+        return self._call(ask)
+
+    @asynccontextmanager
+    async def _call(self, ask: Ask) -> AsyncIterator[Content]:
+        address = self.address
+        target = address.target(ask)
+        method = ask.method if address.proxy_method else address.method
+        passes = address.proxy_body and ask.body is not None
+        own = await self._with_token()
+        body = ask.body if passes else None
+        static = None
+        if not passes and address.body is not None and method not in _BODILESS:
+            static = address.body
+            own = {**own, "Content-Type": address.content_type or "application/octet-stream"}
+        headers = to_backend(ask.headers, own, body=passes)
+        async with self.backends.request(method, target, headers, body or static) as response:
+            if response.status == 401 and address.oauth2:  # noqa: PLR2004 - HTTP: the token was revoked early
+                self.clients.forget(address.oauth2, self.secrets[address.oauth2.secret_name])
+            fields = to_consumer(response.headers)
+            location = address.public_location(response.headers.get("Location", ""), self.public_url)
+            if location is not None:
+                fields["Location"] = location
+
+            async def read() -> bytes:
+                with faults(target):
+                    return await response.content.readany()
+
+            yield Content(response.status, fields, read=read, reason=response.reason)
+
+    async def _with_token(self) -> dict[str, str]:
+        client = self.address.oauth2
+        if client is None:
+            return self.own
+        token = await self.clients.authorization(client, self.secrets[client.secret_name])
+        return {**self.own, "Authorization": token}
