@@ -1,0 +1,252 @@
+"""The tables, for SQLite and PostgreSQL alike.
+
+One record is one row: its id, the columns that are asked for, and `doc`, a JSON text with the rest. Writing a process
+is one UPDATE, however long its history. Policies stand in columns of their own, because their text is the key under
+which the parsed policy is remembered (`codec`).
+
+Three tables answer the catalog without sorting or scanning the stock (`offers`): `asset_property` is an inverted index
+of asset properties, `selector` and `audience` say which definitions may select an asset and who may see them, `offer`
+is the result, worked out when something is published. They follow their asset or definition by foreign key.
+
+Types are the ones both databases have. Times are milliseconds since the epoch.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+ANYONE: Final = "*"
+"""The audience of an offer that is not restricted to business partner numbers."""
+SERIAL: Final = BigInteger().with_variant(Integer, "sqlite")
+"""A number given by the database; SQLite counts only an INTEGER PRIMARY KEY."""
+
+metadata: Final = MetaData()
+
+
+def _text(name: str, *, optional: bool = False) -> Column[Any]:
+    return Column(name, Text, nullable=optional)
+
+
+def _time(name: str = "created_at", *, optional: bool = False) -> Column[Any]:
+    return Column(name, BigInteger, nullable=optional)
+
+
+def _id() -> Column[Any]:
+    return Column("id", Text, primary_key=True)
+
+
+def _cursor() -> Column[Any]:
+    """The place in the catalog's order; it is never given twice, so that a page can go on behind a deleted asset."""
+    return Column("cursor", SERIAL, primary_key=True, autoincrement=True)
+
+
+def _follows(name: str, table: str) -> Column[Any]:
+    return Column(
+        name, SERIAL, ForeignKey(f"{table}.cursor", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+
+
+asset: Final = Table(
+    "asset",
+    metadata,
+    _cursor(),
+    Column("id", Text, nullable=False, unique=True),
+    _time(),
+    _text("doc"),
+    Index("asset_by_age", "created_at", "id"),
+    sqlite_autoincrement=True,
+)
+policy: Final = Table(
+    "policy", metadata, _id(), _time(), _text("policy"), _text("doc"), Index("policy_by_age", "created_at", "id")
+)
+definition: Final = Table(
+    "definition",
+    metadata,
+    _cursor(),
+    Column("id", Text, nullable=False, unique=True),
+    _time(),
+    _text("access_policy_id"),
+    _text("contract_policy_id"),
+    _text("doc"),
+    Index("definition_by_age", "created_at", "id"),
+    Index("definition_by_access_policy", "access_policy_id"),
+    Index("definition_by_contract_policy", "contract_policy_id"),
+    sqlite_autoincrement=True,
+)
+negotiation: Final = Table(
+    "negotiation",
+    metadata,
+    _id(),
+    _time(),
+    _time("updated_at"),
+    _text("role"),
+    Column("state", Integer, nullable=False),  # the code in `connector.exchange.states`
+    _text("peer_id"),
+    _text("peer_address"),
+    _text("peer_pid", optional=True),
+    _text("asset_id"),
+    _text("agreement_id", optional=True),
+    _text("offer"),
+    _text("asked", optional=True),
+    _text("doc"),
+    Index("negotiation_by_age", "created_at", "id"),
+    Index("negotiation_by_peer", "peer_id", "peer_pid", unique=True),
+    Index("negotiation_by_state", "state", "created_at", "id"),
+    Index("negotiation_by_agreement", "agreement_id"),
+)
+agreement: Final = Table(
+    "agreement",
+    metadata,
+    _id(),
+    _time(),
+    _text("provider_id"),
+    _text("consumer_id"),
+    _text("asset_id"),
+    _text("negotiation_id"),
+    _time("retired_at", optional=True),
+    _text("retirement_reason", optional=True),
+    _text("policy"),
+    Index("agreement_by_age", "created_at", "id"),
+    Index("agreement_by_asset", "asset_id"),
+    Index("agreement_by_retirement", "retired_at"),
+)
+transfer: Final = Table(
+    "transfer",
+    metadata,
+    _id(),
+    _time(),
+    _time("updated_at"),
+    _text("role"),
+    Column("state", Integer, nullable=False),
+    _text("peer_id"),
+    _text("peer_address"),
+    _text("peer_pid", optional=True),
+    _text("agreement_id"),
+    _text("asset_id"),
+    _text("format"),
+    _text("doc"),
+    Index("transfer_by_age", "created_at", "id"),
+    Index("transfer_by_peer", "peer_id", "peer_pid", unique=True),
+    Index("transfer_by_state", "state", "created_at", "id"),
+    Index("transfer_by_agreement", "agreement_id"),
+)
+edr: Final = Table(
+    "edr",
+    metadata,
+    _id(),
+    _time(),
+    _text("asset_id"),
+    _text("agreement_id"),
+    _text("negotiation_id"),
+    _text("provider_id"),
+    _time("expires_at", optional=True),
+    _text("doc"),
+    Index("edr_by_age", "created_at", "id"),
+    Index("edr_by_asset", "asset_id"),
+    Index("edr_by_agreement", "agreement_id"),
+    Index("edr_by_negotiation", "negotiation_id"),
+)
+grant: Final = Table(
+    "access_grant",  # GRANT is a word of SQL
+    metadata,
+    _id(),
+    _time(),
+    _text("consumer_id"),
+    _text("consumer_bpn", optional=True),
+    _text("agreement_id"),
+    _text("asset_id"),
+    _text("refresh_token", optional=True),
+    _text("previous_refresh_token", optional=True),
+    Index("access_grant_by_agreement", "agreement_id"),
+)
+secret: Final = Table("secret", metadata, _id(), _time(), _text("value"))
+payload: Final = Table(
+    "payload",
+    metadata,
+    _id(),
+    _time(),
+    _text("semantic_id"),
+    Column("body", LargeBinary, nullable=False),
+    _text("digest"),
+    _text("signature"),
+)
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    _id(),
+    _time(),
+    _text("topic"),
+    _text("kind"),
+    _text("event"),
+    _text("url"),
+    Column("body", LargeBinary, nullable=False),
+    _text("audience", optional=True),
+    _time("due_at"),
+    Column("attempts", Integer, nullable=False),
+    _text("last_error", optional=True),
+    Column("dead", Boolean, nullable=False),
+    _text("auth_key", optional=True),
+    _text("auth_code_id", optional=True),
+    Index("outbox_by_due", "dead", "due_at"),
+    Index("outbox_by_topic", "topic"),
+)
+timer: Final = Table(
+    "timer",
+    metadata,
+    _id(),
+    _time("due_at"),
+    _text("kind"),
+    _text("subject"),
+    _text("detail"),
+    Index("timer_by_due", "due_at"),
+    Index("timer_by_subject", "subject"),
+)
+
+asset_property: Final = Table(
+    "asset_property",
+    metadata,
+    _follows("asset", "asset"),
+    Column("path", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("number", Double),
+    Index("asset_property_by_value", "path", "value", "asset"),
+    sqlite_with_rowid=False,
+)
+selector: Final = Table(
+    "selector",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    _follows("definition", "definition"),
+    Index("selector_by_definition", "definition"),
+    sqlite_with_rowid=False,
+)
+audience: Final = Table(
+    "audience",
+    metadata,
+    _follows("definition", "definition"),
+    Column("member", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+offer: Final = Table(
+    "offer",
+    metadata,
+    Column("audience", Text, primary_key=True),
+    _follows("asset", "asset"),
+    _follows("definition", "definition"),
+    Index("offer_by_asset", "asset"),
+    Index("offer_by_definition", "definition"),
+    sqlite_with_rowid=False,
+)
