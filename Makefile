@@ -1,30 +1,75 @@
-# make setup | demo | test | tck | lock. Each target does all of its own set-up and never repeats finished work.
+# make setup | demo | test | tck | lint | types | docs | lock | clean
+#
+# Every target does all of its own set-up and never repeats finished work: a stamp file in .venv remembers each lock file
+# that is installed. PYTHON=... chooses the interpreter; without it the first that runs and is new enough is taken.
 .DELETE_ON_ERROR:
-PYTHON ?= python3
+.SHELLFLAGS := -euc
+
 VENV := .venv
 BIN := $(VENV)/bin
-UV := $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python
-UVC := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 $(wildcard $(HOME)/.pyenv/versions/3.1[1-9]*/bin/python))
+USABLE := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))
+# A machine for which there is no wheel of uv is served by pip: slower, the same result.
+INSTALL = if [ -x $(BIN)/uv ]; then set -- $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python "$$@"; \
+	else set -- $(BIN)/python -m pip install --disable-pip-version-check "$$@"; fi; "$$@" -q
+COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock'
 
-.PHONY: setup lock
+.PHONY: setup demo test tck lint types docs lock clean
+
 setup: $(VENV)/.run
 
+demo: $(VENV)/.run
+	@$(BIN)/connector demo
+
+# Cheap checks first, the tests last, so that the last line is the test runner's own summary.
+test: $(VENV)/.dev
+	$(BIN)/ruff check -q .
+	$(BIN)/ruff format -q --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=
+	@mkdir -p build; $(BIN)/coverage report --include='connector/protocol/*' --fail-under=100 >build/coverage-protocol.txt \
+		|| { cat build/coverage-protocol.txt; echo 'connector/protocol must be covered to 100 %, branches included'; exit 1; }
+
+tck: $(VENV)/.run
+	@$(BIN)/python tests/tck/run.py
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/lint-imports --no-logo
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
 $(VENV)/.tool: requirements/tool.lock
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/tool.lock
-	touch $@
+	@for python in $(CANDIDATES); do \
+		if $$python -c '$(USABLE)' 2>/dev/null; then $$python -m venv $(VENV); break; fi; \
+	done; \
+	test -x $(BIN)/python || { echo 'Python >= 3.11 with venv is needed (Debian: apt-get install python3-venv)' >&2; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r $< \
+		|| echo 'no wheel of uv for this machine: going on with pip' >&2
+	@touch $@
 
-$(VENV)/.run: $(VENV)/.tool requirements/run.lock pyproject.toml
-	$(UV) --require-hashes -r requirements/run.lock
-	$(UV) --no-deps --no-build-isolation -e .
-	touch $@
+$(VENV)/.run: requirements/run.lock pyproject.toml $(VENV)/.tool
+	@set -- --require-hashes -r $<; $(INSTALL)
+	@set -- --no-deps --no-build-isolation -e .; $(INSTALL)
+	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements/dev.lock
-	$(UV) --require-hashes -r requirements/dev.lock
-	touch $@
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.run
+	@set -- --require-hashes -r $<; $(INSTALL)
+	@touch $@
 
+docs: $(VENV)/.run
+	@$(BIN)/python docs/generate.py
+
+# Universal, hashed, and without the address of any registry.
 lock: $(VENV)/.tool
-	$(UVC) --group tool -o requirements/tool.lock
-	$(UVC) pyproject.toml --extra postgres --group build -o requirements/run.lock
-	$(UVC) pyproject.toml --extra postgres --group build --group dev -c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) --group tool -o requirements/tool.lock
+	$(COMPILE) pyproject.toml --extra postgres --group build -o requirements/run.lock
+	$(COMPILE) pyproject.toml --extra postgres --group build --group dev -c requirements/run.lock -o requirements/dev.lock
 	! grep -nE 'https?://|index-url|--find-links' requirements/*.lock
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
