@@ -2,6 +2,7 @@
 
 Two cells go beyond the figure of the standard, both because peers in the field do it:
 - OFFERED, OFFER by the provider: a provider may replace its own offer, as EDC and the conformance kit's model have it.
+  It is only taken, never sent: ACCEPTED does not say which offer it accepts, so two that cross could be mistaken.
 - TERMINATE by either side in every state that is not terminal: the prose allows it, the figure draws fewer arrows.
 """
 
@@ -26,7 +27,7 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """The messages that change a state."""
+    """The messages that change a state, in order of precedence (`process`)."""
 
     REQUEST = "REQUEST"
     OFFER = "OFFER"
@@ -53,6 +54,7 @@ TABLE: Final[Mapping[tuple[State | None, Event, Role], State]] = {
     (S.VERIFIED, E.FINALIZE, P): S.FINALIZED,
     **{(s, E.TERMINATE, r): S.TERMINATED for s in S if s not in TERMINAL for r in Role},
 }
+TOLERATED: Final = frozenset({(S.OFFERED, E.OFFER, P)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class NegotiationProcess(Process[State, Event]):
     """One side's knowledge of a contract negotiation."""
 
     TABLE: ClassVar[Mapping[tuple[State | None, Event, Role], State]] = TABLE
+    TOLERATED: ClassVar[frozenset[tuple[State | None, Event, Role]]] = TOLERATED
     TERMINAL: ClassVar[frozenset[State]] = TERMINAL
     GONE: ClassVar[Event] = Event.TERMINATE
     ENDED: ClassVar[State] = State.TERMINATED

@@ -6,7 +6,13 @@ real networks shape the three moves below:
 
 - An answer may get lost. A message from the peer that is legal only *after* our pending one proves that ours arrived.
 - A message may arrive twice. Its `@id` is remembered in `seen`; a repeat changes nothing and is answered as before.
-- Two messages may cross. Whoever has sent a termination has left: nothing but a termination is taken after it.
+- Two messages may cross. The members of an `Event` stand in order of precedence: of two that cross, the later one (or
+  either, of two equal ones) is taken and takes the place of the other. The earlier one is refused for now (503), so its
+  sender repeats it until the crossing is settled. Whoever has sent a termination has left, and says so for good (400).
+
+Once everything is answered, both sides are in the same state. Three things are beyond what one side can know: a copy of
+a message that was taken back and is still under way after the message in its place has been answered; a consumer that
+gives up before it has learned the provider's pid; and more than `REMEMBERED` messages between a message and its repeat.
 
 The tables are in `negotiation` and `transfer`; nothing here knows a state by name.
 """
@@ -51,6 +57,8 @@ class Process(Generic[State, Event]):
 
     TABLE: ClassVar[Any]
     """(state before, message, its sender): state after."""
+    TOLERATED: ClassVar[Any]
+    """The cells of the table that are taken from a peer and never used by this side."""
     TERMINAL: ClassVar[Any]
     GONE: ClassVar[Any]
     """The event after which its sender takes nothing else."""
@@ -72,16 +80,31 @@ class Process(Generic[State, Event]):
         """The state that our pending message leads to, None if nothing is pending."""
         return None if self.pending is None else self.TABLE[self.state, self.pending.event, self.us]
 
+    @property
+    def awaited(self) -> tuple[Event, ...]:
+        """What this side may go on with where the peer can only wait (or leave); () wherever the peer may act."""
+        if self.pending is not None:
+            return ()
+        moves = [
+            (event, sender)
+            for state, event, sender in self.TABLE
+            if state is self.state is not None and event is not self.GONE
+            if (state, event, sender) not in self.TOLERATED
+        ]
+        return () if any(sender is not self.us for _, sender in moves) else tuple(event for event, _ in moves)
+
     def send(self, event: Event, key: str) -> Self:
         """Make a message of ours pending. Raise Conflict if it is illegal now or another one has no answer yet.
 
-        A termination does not wait: it takes the place of whatever is pending.
+        A termination does not wait: it takes the place of whatever is pending, but for a message that ends the process
+        as well, because the peer may have ended it already.
         """
-        if self.pending is not None and event is not self.GONE:
-            raise Conflict(f"{self.pending.event} has no answer yet, {event} must wait for it")
-        if self.pending is not None and self.pending.event is self.GONE:
+        if self.pending is not None and self.pending.event is event:
             raise Conflict(f"{event} is on its way already")
-        if (self.state, event, self.us) not in self.TABLE:
+        if self.pending is not None and (event is not self.GONE or self.after_pending in self.TERMINAL):
+            raise Conflict(f"{self.pending.event} has no answer yet, {event} must wait for it")
+        cell = (self.state, event, self.us)
+        if cell not in self.TABLE or cell in self.TOLERATED:
             raise Conflict(f"{event} is not possible in state {self.state or 'INITIAL'} as {self.us.lower()}")
         return replace(self, pending=Pending(event, key))
 
@@ -93,28 +116,39 @@ class Process(Generic[State, Event]):
 
     def proven_by(self, event: Event) -> Self:
         """The process with our pending message acknowledged, if the peer's `event` proves that it arrived."""
-        if self.pending is None or self.pending.event is self.GONE:
+        if self.pending is None:
             return self
-        if event is self.GONE and (self.state, event, self.us.other) in self.TABLE:
-            return self  # a termination is legal either way and proves nothing
+        if self.state is not None and (self.state, event, self.us.other) in self.TABLE:
+            return self  # legal either way: proves nothing
         after = self.after_pending
-        if (after, event, self.us.other) not in self.TABLE:
-            return self
-        return replace(self, state=after, pending=None)
+        return replace(self, state=after, pending=None) if (after, event, self.us.other) in self.TABLE else self
 
-    def receive(self, event: Event, key: str) -> Self:
-        """Take a message of the peer. Raise PeerError 400 if it is illegal; a repeat returns `self`, unchanged."""
-        if key in self.seen:
+    def receive(self, event: Event, key: str, *, unique: bool = True) -> Self:
+        """Take a message of the peer; a repeat returns `self`, unchanged.
+
+        unique: False if two messages may share the key (a digest of the body): such a key only tells a repeat where the
+        message is not legal anyway.
+        Raise PeerError: 400 if the message is illegal, 503 if a pending message of ours has to be answered first.
+        """
+        if key in self.seen and unique:
             return self
-        if self.pending is not None and self.pending.event is self.GONE is not event:
-            raise PeerError(400, f"{event} is too late: this side has sent {self.GONE}")
         start, sender = self.proven_by(event), self.us.other
         to = self.TABLE.get((start.state, event, sender))
+        if to is None and key in self.seen:
+            return self
         if to is None:
             raise PeerError(400, f"{event} from the {sender.lower()} is not legal in state {self.state or 'INITIAL'}")
-        pending = start.pending if start.pending and (to, start.pending.event, self.us) in self.TABLE else None
-        return replace(start, state=to, pending=pending, seen=(*self.seen[1 - REMEMBERED :], key))
+        if start.pending is not None and _precedes(event, start.pending.event):
+            if start.pending.event is self.GONE:
+                raise PeerError(400, f"{event} is too late: this side has sent {self.GONE}")
+            raise PeerError(503, f"{event} must wait until {start.pending.event} of this side has been answered")
+        return replace(start, state=to, pending=None, seen=(*self.seen[1 - REMEMBERED :], key))
 
     def abandon(self) -> Self:
         """End without telling the peer: it never answered our first message, or it refuses to go on."""
         return self if self.over else replace(self, state=self.ENDED, pending=None)
+
+
+def _precedes(a: StrEnum, b: StrEnum) -> bool:
+    order = list(type(b))
+    return order.index(a) < order.index(b)

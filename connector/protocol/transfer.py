@@ -24,7 +24,7 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """The messages that change a state."""
+    """The messages that change a state, in order of precedence (`process`)."""
 
     REQUEST = "REQUEST"
     START = "START"
@@ -52,6 +52,7 @@ class TransferProcess(Process[State, Event]):
     """One side's knowledge of a transfer process."""
 
     TABLE: ClassVar[Mapping[tuple[State | None, Event, Role], State]] = TABLE
+    TOLERATED: ClassVar[frozenset[tuple[State | None, Event, Role]]] = frozenset()
     TERMINAL: ClassVar[frozenset[State]] = TERMINAL
     GONE: ClassVar[Event] = Event.TERMINATE
     ENDED: ClassVar[State] = State.TERMINATED
