@@ -143,6 +143,24 @@ def bounded_length() -> Select[Any]:
     return select(func.count()).select_from(some.limit(bindparam("page_limit")).offset(_ZERO).subquery())
 
 
+def spread() -> Select[Any]:
+    """How many assets have `value` at `path` (up to `assets`), and how many definitions hang there (`definitions`)."""
+    here = {"path": bindparam("path", type_=Text()), "value": bindparam("value", type_=Text())}
+    counts = [
+        select(func.count())
+        .select_from(
+            select(table.c.path)
+            .where(table.c.path == here["path"], table.c.value == here["value"])
+            .limit(bindparam(bound))
+            .offset(_ZERO)
+            .subquery()
+        )
+        .scalar_subquery()
+        for table, bound in ((tables.asset_property, "assets"), (tables.selector, "definitions"))
+    ]
+    return select(counts[0] + counts[1])
+
+
 def offers_of(members: int, assets: int) -> Select[Any]:
     """Asset and definition of the offers of assets `v0`... to members `m0`..."""
     return select(_offer.asset, _offer.definition).where(

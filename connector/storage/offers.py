@@ -10,11 +10,11 @@ of its own properties and those without any, and the rest of their criteria is c
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Column, Delete, Table, bindparam, delete, insert, select
+from sqlalchemy import Column, Delete, Select, Table, bindparam, delete, insert, select
 from typing_extensions import override
 
 from connector.exchange.ports import OfferIndex, Offering
@@ -30,9 +30,9 @@ from connector.storage.properties import ID, comparable, fulfils, is_private, ke
 
 EQUALITIES: Final = frozenset({"=", "in", "contains"})
 SHORT: Final = 1000
-"""A list of offers up to this long is walked; in a longer one a filter by a property starts from the property."""
+"""How far lists are counted to find the shortest; beyond, all are long."""
 MANY_VALUES: Final = 16
-"""An `in` with more values than this is checked row by row."""
+"""An `in` with more values than this does not lead a page; it is checked row by row."""
 AT_ONCE: Final = 4096
 
 
@@ -82,7 +82,7 @@ class MaterialisedOffers(OfferIndex):
         self._clear_definition(number)
         members = [tables.ANYONE] if audience is None else sorted(audience)
         self._connection.change_each(self._insert_audience, [{"definition": number, "member": m} for m in members])
-        anchor = anchor_of(definition.selector)
+        anchor = self._anchor(definition.selector)
         self._connection.change_each(
             self._insert_selector, [{"path": p, "value": v, "definition": number} for p, v in _anchor_rows(anchor)]
         )
@@ -135,15 +135,35 @@ class MaterialisedOffers(OfferIndex):
             yield from self._cursors(along, rest, params | {"path": path, "value": value})
 
     def _start(self, member: str, after: int, criteria: Sequence[Criterion]) -> Criterion | None:
-        """The criterion whose index leads, None if the list of offers itself does."""
-        start = anchor_of(criteria)
-        if start is None or len(_anchor_rows(start)) > MANY_VALUES:
-            return None
-        if path_of(start.left) == ID:
-            return start
-        text = self._connection.sql.get("length", offer_sql.bounded_length)
-        row = self._connection.row(text, {"member": member, "after": after, "page_limit": SHORT + 1})
-        return start if row is not None and row[0] > SHORT else None
+        """The criterion whose index leads, None if the list of offers itself is shorter."""
+        equalities = [c for c in criteria if c.operator in EQUALITIES and len(_anchor_rows(c)) <= MANY_VALUES]
+        weights = [self._weight(c) for c in equalities]
+        if not weights or min(weights) == 0:
+            return equalities[weights.index(0)] if weights else None
+        length = self._count(offer_sql.bounded_length, {"member": member, "after": after, "page_limit": SHORT + 1})
+        return equalities[weights.index(min(weights))] if min(weights) <= length else None
+
+    def _anchor(self, criteria: Sequence[Criterion]) -> Criterion | None:
+        """The equality that the fewest assets have and the fewest definitions hang on, the id's before all others."""
+        equalities = [c for c in criteria if c.operator in EQUALITIES]
+        if len(equalities) < 2:  # noqa: PLR2004 - nothing to choose from
+            return equalities[0] if equalities else None
+        return min(equalities, key=lambda c: self._weight(c, definitions=SHORT))
+
+    def _weight(self, criterion: Criterion, *, definitions: int = 0) -> int:
+        """How many assets an equality may leave, and up to `definitions` anchored at it; both counted up to a bound."""
+        if path_of(criterion.left) == ID:
+            return 0
+        bounds = {"assets": SHORT, "definitions": definitions}
+        rows = _anchor_rows(criterion)
+        counted = [
+            self._count(offer_sql.spread, {"path": path, "value": value} | bounds) for path, value in rows[:MANY_VALUES]
+        ]
+        return 1 + sum(counted) + len(rows) - len(counted)
+
+    def _count(self, build: Callable[[], Select[Any]], params: dict[str, Any]) -> int:
+        row = self._connection.row(self._connection.sql.get(build, build), params)
+        return 0 if row is None else int(row[0])
 
     def _cursors(self, along: str, criteria: Sequence[Criterion], params: dict[str, Any]) -> list[int]:
         cursor, build = offer_sql.WALKS[along]
@@ -195,12 +215,6 @@ class MaterialisedOffers(OfferIndex):
 
 def _delete_of(column: Column[Any]) -> Delete:
     return delete(column.table).where(column == bindparam("of"))
-
-
-def anchor_of(criteria: Sequence[Criterion]) -> Criterion | None:
-    """The criterion that leaves the fewest assets: an equality of the id, else the first other equality."""
-    equalities = [c for c in criteria if c.operator in EQUALITIES]
-    return min(equalities, key=lambda c: path_of(c.left) != ID, default=None)
 
 
 def _anchor_rows(anchor: Criterion | None) -> list[tuple[str, str]]:
