@@ -1,0 +1,81 @@
+"""The border of the management API: who comes in, what arrives as a body, and what an error looks like.
+
+Everything is EDC v3's: the key in `X-Api-Key`, an array of errors {message, type, path, invalidValue} whatever goes
+wrong, 502 for a counterparty that cannot be asked. `path` is a JSON pointer into the body that was sent.
+"""
+
+import hmac
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from connector.engine.engine import Engine
+from connector.exchange.node import Node
+from connector.http.body import read_json
+from connector.protocol.errors import ConnectorError, LocalError, PeerError, Unreachable
+
+MAX_BODY: Final = 16 << 20
+"""Bytes; payloads of the passport store come through here, whole."""
+KEY_HEADER: Final = "X-Api-Key"
+
+NODE: Final = web.AppKey("node", Node)
+ENGINE: Final = web.AppKey("engine", Engine)
+BODY: Final = web.RequestKey("body", object)
+"""The decoded JSON of the request; None if it has none."""
+
+_KINDS: Final[Mapping[int, str]] = {401: "AuthenticationFailed", 404: "ObjectNotFound", 405: "MethodNotAllowed"}
+
+
+def guard(api_key: str) -> Middleware:
+    """Let in who knows the key; the comparison takes the same time for every wrong one."""
+    expected = api_key.encode()
+
+    @web.middleware
+    async def check_key(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get(KEY_HEADER, "").encode(errors="surrogateescape")
+        if not hmac.compare_digest(given, expected):
+            raise PeerError(401, f"send the API key in the header {KEY_HEADER}")
+        return await handler(request)
+
+    return check_key
+
+
+@web.middleware
+async def bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Read the body before the handler runs, so that a PeerError means ours before this line and theirs after it."""
+    request[BODY] = await read_json(request, max_bytes=MAX_BODY) if request.body_exists else None
+    try:
+        return await handler(request)
+    except PeerError as error:
+        raise Unreachable(error.reason) from error
+
+
+def render(_: web.Request, error: ConnectorError) -> web.Response:
+    """EDC's error body."""
+    match error:
+        case LocalError():
+            status, kind, value = error.status, error.kind, error.value
+        case PeerError():
+            status, kind, value = error.status, _KINDS.get(error.status, "InvalidRequest"), None
+        case _:
+            status, kind, value = 500, LocalError.kind, None
+    detail = {"message": error.reason, "type": kind, "path": error.pointer or None, "invalidValue": value}
+    return answer([detail], status=status)
+
+
+def answer(doc: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON answer; 200 also for what was created, because clients compare with it."""
+    body = orjson.dumps(doc, default=_plain)
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def done() -> web.Response:
+    """The answer to a change that has nothing to say."""
+    return web.Response(status=204)

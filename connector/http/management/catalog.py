@@ -1,0 +1,38 @@
+"""`/v3/catalog`: what a counterparty offers, in its own words.
+
+The answer is the counterparty's, byte for byte: offers are compared with what was offered, so nothing may be rewritten.
+"""
+
+from typing import Final
+
+from aiohttp import web
+
+from connector.exchange import catalog
+from connector.exchange.query import parse_query
+from connector.http.management import reading
+from connector.http.management.border import NODE
+from connector.protocol.errors import Invalid
+
+
+def _passed_on(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json")
+
+
+async def _catalog(request: web.Request) -> web.Response:
+    node, doc = request.app[NODE], reading.document(request)
+    spec = doc.get("querySpec")
+    parse_query(spec, "/querySpec")  # a mistake is told here, where the operator can read it
+    if spec is not None and not isinstance(spec, dict):
+        raise Invalid("querySpec is an object", "/querySpec", spec)
+    return _passed_on(await catalog.ask(node, reading.peer(node, doc), spec))
+
+
+async def _dataset(request: web.Request) -> web.Response:
+    node, doc = request.app[NODE], reading.document(request)
+    return _passed_on(await catalog.ask_dataset(node, reading.peer(node, doc), reading.text(doc, "@id")))
+
+
+ROUTES: Final = (
+    web.post("/v3/catalog/request", _catalog),
+    web.post("/v3/catalog/dataset/request", _dataset),
+)
