@@ -70,7 +70,7 @@ def to_backend(sent: Mapping[str, str], own: Mapping[str, str], *, body: bool) -
     return fields
 
 
-def to_consumer(sent: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+def to_consumer(sent: Mapping[str, str]) -> CIMultiDict[str]:
     """The fields of a backend's answer that pass; `Location` is the caller's business."""
     fields: CIMultiDict[str] = CIMultiDict()
     named = _named_by_connection(sent)

@@ -16,7 +16,6 @@ from connector.exchange.records import Asset
 from connector.protocol.errors import LocalError, PeerError, Unreachable
 
 
-
 class SourceFault(LocalError):
     """The data cannot be had, and it is our side's fault; the reason says no more than a consumer may know."""
 

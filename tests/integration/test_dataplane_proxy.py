@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -163,7 +164,9 @@ async def test_the_backend_learns_who_asks_and_never_from_the_consumer() -> None
 async def test_a_secret_of_the_vault_reaches_the_backend_and_follows_its_changes() -> None:
     async with backend(echo) as there, running() as world:
         await world.secret("backend-key", "first")
-        await world.open({"type": "HttpData", "baseUrl": there, "authKey": "Authorization", "secretName": "backend-key"})
+        await world.open(
+            {"type": "HttpData", "baseUrl": there, "authKey": "Authorization", "secretName": "backend-key"}
+        )
         for value in ("first", "second"):
             await world.secret("backend-key", value)
             async with world.ask() as answer:
@@ -196,7 +199,9 @@ async def test_ranges_and_conditions_pass_through() -> None:
     async def ranged(request: web.Request) -> web.Response:
         assert request.headers["If-Range"] == '"v1"'
         assert request.headers["Range"] == "bytes=2-4"
-        return web.Response(status=206, body=b"cde", headers={"Content-Range": "bytes 2-4/10", "Accept-Ranges": "bytes"})
+        return web.Response(
+            status=206, body=b"cde", headers={"Content-Range": "bytes 2-4/10", "Accept-Ranges": "bytes"}
+        )
 
     async def unchanged(request: web.Request) -> web.Response:
         return web.Response(status=304, headers={"ETag": request.headers["If-None-Match"]})
@@ -279,10 +284,10 @@ async def test_a_backend_that_breaks_off_is_noticed_by_the_consumer(length: int 
 
     async with backend(torn) as there, running() as world:
         await world.open({"type": "HttpData", "baseUrl": there})
+        got = await world.ask()
+        assert got.status == 200
         with pytest.raises((ClientError, ConnectionError)):
-            async with world.ask() as got:
-                assert got.status == 200
-                await got.read()
+            await got.read()
 
 
 async def test_a_short_answer_that_breaks_off_is_a_502() -> None:
@@ -339,7 +344,7 @@ async def test_an_upload_waits_for_a_slow_backend_and_arrives_whole() -> None:
             size += len(chunk)
         return web.json_response({"size": size})
 
-    async def chunks() -> Any:
+    async def chunks() -> AsyncIterator[bytes]:
         nonlocal offered
         loop = asyncio.get_running_loop()
         while offered < total:
@@ -379,19 +384,21 @@ async def test_a_torn_upload_is_never_repeated() -> None:
     assert calls == 1
 
 
-async def test_a_consumer_that_leaves_ends_the_backend_call(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_consumer_that_leaves_ends_the_call_of_a_silent_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "_LOOK_S", 0.02)
     called, left = asyncio.Event(), asyncio.Event()
 
-    async def silent(request: web.Request) -> web.Response:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
         called.set()
-        while request.transport is not None:
-            await asyncio.sleep(0.01)
+        assert await reader.read() == b""  # until the proxy hangs up
         left.set()
-        return web.Response()
+        writer.close()
 
-    async with backend(silent) as there, running(idle_s=30) as world:
-        await world.open({"type": "HttpData", "baseUrl": there})
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with server, running(idle_s=30) as world:
+        port = server.sockets[0].getsockname()[1]
+        await world.open({"type": "HttpData", "baseUrl": f"http://127.0.0.1:{port}"})
 
         async def leave() -> None:
             async with world.ask():
@@ -402,6 +409,30 @@ async def test_a_consumer_that_leaves_ends_the_backend_call(monkeypatch: pytest.
             await called.wait()
             consumer.cancel()
             await left.wait()
+
+
+async def test_a_consumer_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_LOOK_S", 0.02)
+    monkeypatch.setattr(delivery, "STALL_S", 0.1)
+    ended = asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            for _ in range(4096):
+                await response.write(b"x" * 65536)
+        finally:
+            ended.set()
+        return response
+
+    async with backend(endless) as there, running() as world:
+        await world.open({"type": "HttpData", "baseUrl": there})
+        got = await world.ask()
+        async with asyncio.timeout(5):
+            await ended.wait()  # though nobody has read a byte
+        with pytest.raises((ClientError, ConnectionError)):
+            await got.read()
 
 
 async def test_the_same_connection_serves_many_requests() -> None:

@@ -7,9 +7,11 @@ they happened, a read sees one state.
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from aiohttp import ClientSession, DummyCookieJar, web
+from aiohttp.client import _RequestContextManager
+from yarl import URL
 
 from connector.dataplane.backend import Backends
 from connector.dataplane.plane import EmbeddedDataPlane
@@ -36,6 +38,15 @@ TRANSFER, AGREEMENT, ASSET = "transfer-1", "agreement-1", "asset-1"
 LOCAL = AddressPolicy(allow_loopback=True, allow_http=True)
 KEY = SigningKey.generate(PROVIDER)
 R = TypeVar("R")
+
+
+class Record(Protocol):
+    """Anything the store keeps."""
+
+    @property
+    def id(self) -> str: ...
+
+
 T = TypeVar("T")
 
 
@@ -53,12 +64,12 @@ class Shelf(Generic[R]):
             raise NotFound(f"there is no {identifier}")
         return cast("R", self.rows[identifier])
 
-    def add(self, record: Any) -> None:
+    def add(self, record: Record) -> None:
         if record.id in self.rows:
             raise Conflict(f"{record.id} is taken")
         self.rows[record.id] = record
 
-    def save(self, record: Any) -> None:
+    def save(self, record: Record) -> None:
         self.get(record.id)
         self.rows[record.id] = record
 
@@ -162,15 +173,15 @@ class World:
     token: str = ""
     refresh_token: str = ""
     url: str = ""
-    session: ClientSession = field(default=None)  # type: ignore[assignment] - set by `running`
+    session: ClientSession = field(init=False)
 
-    async def put(self, kind: str, record: Any, event: str | None = None) -> None:
+    async def put(self, kind: str, record: Record, event: str | None = None) -> None:
         """Replace a record, telling of it if `event` is given."""
 
-        def fn(tx: Any) -> None:
-            tx.rows[kind][record.id] = record
+        def fn(tx: Tx) -> None:
+            cast("ShortTx", tx).rows[kind][record.id] = record
             if event:
-                tx.emit(Happened(event, NOW, record))
+                tx.emit(Happened(event, NOW, cast("Any", record)))
 
         await self.store.run(fn)
 
@@ -192,9 +203,9 @@ class World:
     async def revoke(self) -> None:
         """What the use cases do when a transfer is suspended: the grant goes with the promise of the message."""
 
-        def fn(tx: Any) -> None:
+        def fn(tx: Tx) -> None:
             tx.grants.delete(TRANSFER)
-            tx.rows["transfers"][TRANSFER] = transfer(pending=Event.SUSPEND)
+            tx.transfers.save(transfer(pending=Event.SUSPEND))
             tx.send(Outgoing("m", NOW, TRANSFER, "transfer", "SUSPEND", "https://consumer.example", b""))
 
         await self.store.run(fn)
@@ -209,26 +220,24 @@ class World:
     async def payload(self, payload: Payload) -> None:
         await self.put("payloads", payload, None)
 
-    def ask(self, method: str = "GET", path: str = "", **options: Any) -> Any:
+    def ask(self, method: str = "GET", path: str = "", **options: Any) -> "_RequestContextManager":
         """A consumer's request with its token, the path spelled exactly as given."""
-        from yarl import URL  # noqa: PLC0415 - only here
-
         headers = {"Authorization": self.token, **options.pop("headers", {})}
         url = URL(self.url + path, encoded=True)
         return self.session.request(method, url, headers=headers, allow_redirects=False, **options)
 
 
-def world(sources: Mapping[str, Source], outbound: Outbound | None = None, url: str = "https://p.example/public") -> World:
+def world(sources: Mapping[str, Source], outbound: Outbound) -> World:
     store, clock = ShortStore(), StillClock()
     tokens = AccessTokens(KEY, clock)
     plane = EmbeddedDataPlane(
-        public_url=url,
+        public_url="https://p.example/public",
         store=cast("Any", store),
         clock=clock,
         tokens=tokens,
         sources=sources,
         assertions=Assertions(),
-        outbound=outbound or Outbound(LOCAL),
+        outbound=outbound,
     )
     return World(store, clock, tokens, plane)
 

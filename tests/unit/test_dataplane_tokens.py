@@ -70,7 +70,9 @@ def test_a_verified_token_is_looked_up_and_a_changed_one_is_not(
         tokens.verify(token + "A")
 
 
-def test_tokens_of_other_keys_and_purposes_are_refused(tokens: AccessTokens, key: SigningKey, clock: StillClock) -> None:
+def test_tokens_of_other_keys_and_purposes_are_refused(
+    tokens: AccessTokens, key: SigningKey, clock: StillClock
+) -> None:
     stranger = AccessTokens(SigningKey.generate(OURS), clock).issue(GRANT, NOW)
     dcp = key.sign_jwt({"iss": OURS, "sub": OURS, "aud": THEIRS, "jti": "x", "iat": 1, "exp": 2**40})
     head, _, signature = tokens.issue(GRANT, NOW).split(".")
