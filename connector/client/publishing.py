@@ -31,10 +31,10 @@ async def page(api: Api, where: str, spec: QuerySpec) -> Page[Doc]:
     return Page(rows, len(rows) if reply.total is None else reply.total)
 
 
-async def put_or_post(api: Api, resource: str, body: Doc) -> None:
-    """Replace an object of the API, or make it if there is none of its id."""
+async def put_or_post(api: Api, resource: str, body: Doc, *named: str) -> None:
+    """Replace an object, or make it if there is none of its id. `named`: the id, where EDC's PUT has it in the path."""
     try:
-        await api.put(path("v3", resource, str(body["@id"])), body)
+        await api.put(path("v3", resource, *named), body)
     except ApiError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
@@ -49,8 +49,16 @@ class Assets:
 
     async def create(self, asset_id: str, *, properties: Doc | None = None, data_address: Mapping[str, str]) -> str:
         """Make an asset whose data lies at `data_address` (`type` and what that type needs). Return its id."""
-        body = {"@type": "Asset", "@id": asset_id, "properties": properties or {}, "dataAddress": data_address}
+        body = self._body(asset_id, properties, data_address)
         return str((await self._api.post("/v3/assets", body))["@id"])
+
+    async def put(self, asset_id: str, *, properties: Doc | None = None, data_address: Mapping[str, str]) -> None:
+        """The same under an id that may have been another asset's before."""
+        await put_or_post(self._api, "assets", self._body(asset_id, properties, data_address))
+
+    @staticmethod
+    def _body(asset_id: str, properties: Doc | None, data_address: Mapping[str, str]) -> dict[str, Any]:
+        return {"@type": "Asset", "@id": asset_id, "properties": properties or {}, "dataAddress": data_address}
 
     async def get(self, asset_id: str) -> Asset:
         """One asset."""
@@ -78,7 +86,7 @@ class Policies:
 
     async def put(self, policy_id: str, policy: Doc) -> None:
         """Keep an ODRL policy under a name that may have been another policy's before."""
-        await put_or_post(self._api, "policydefinitions", self._body(policy_id, policy))
+        await put_or_post(self._api, "policydefinitions", self._body(policy_id, policy), policy_id)
 
     @staticmethod
     def _body(policy_id: str, policy: Doc) -> dict[str, Any]:

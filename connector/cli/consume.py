@@ -1,0 +1,91 @@
+"""What a consumer does: look at a catalog, and get a dataset in one go."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from connector.cli.connection import locate, on_node, provider_options
+from connector.cli.terminal import Said
+from connector.client import Client, Dataset, Fetched
+from connector.exchange.query import QuerySpec
+
+output_option = click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the data to this file."
+)
+semantic_option = click.option(
+    "--semantic-id", help="The aspect model that it has to be; data without proof then fails."
+)
+
+
+@click.command()
+@provider_options
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--offset", type=click.IntRange(0), default=0)
+@on_node
+async def catalog(client: Client, provider_dsp_url: str, participant: str, limit: int, offset: int) -> Said:
+    """Show what the provider at PROVIDER_DSP_URL offers to this node."""
+    provider = await locate(client, provider_dsp_url, participant)
+    found = await client.catalogs.request(provider, QuerySpec(limit=limit, offset=offset))
+    rows = [(d.id, _title(d), ", ".join(d.formats), len(d.offers)) for d in found.datasets]
+    lines = [f"{found.participant_id} shows {len(rows) or 'no'} dataset{'s' * (len(rows) != 1)}"]
+    return Said(found.raw, lines, ("dataset", "what", "formats", "offers") if rows else (), rows)
+
+
+def _title(dataset: Dataset) -> str:
+    aspect = (dataset.semantic_id or "").rpartition("#")[2]
+    name = next((v for k, v in dataset.properties.items() if k.rpartition("/")[2] == "name"), "")
+    return " ".join(str(part) for part in (name, f"({aspect})" if aspect else "") if part)
+
+
+@click.command()
+@provider_options
+@click.argument("dataset_id")
+@semantic_option
+@output_option
+@on_node
+async def obtain(
+    client: Client,
+    provider_dsp_url: str,
+    participant: str,
+    dataset_id: str,
+    semantic_id: str | None,
+    output: Path | None,
+) -> Said:
+    """Get DATASET_ID: contract, transfer, data, verification.
+
+    The exit code is 1 if any check of the data fails; then nothing is written.
+    """
+    provider = await locate(client, provider_dsp_url, participant)
+    return received(await client.obtain(provider, dataset_id, semantic_id=semantic_id), output)
+
+
+def received(fetched: Fetched, output: Path | None) -> Said:
+    """Say what came and what it is worth; write it to a file only if no check failed."""
+    verified = fetched.verified
+    ok = verified is None or verified.ok
+    checks = () if verified is None else verified.checks
+    lines = [f"{'ok' if check.ok else 'FAILED':6} {check.name}: {check.detail}" for check in checks]
+    if verified is None:
+        lines.append("unproven: the data carries no signature, and none was asked for")
+    if output is not None and ok:
+        output.write_bytes(_bytes(fetched.payload))
+        lines.append(f"written to {output}")
+    elif ok:
+        lines.append(_bytes(fetched.payload).decode(errors="replace"))
+    doc: dict[str, Any] = {
+        "contentType": fetched.content_type,
+        "semanticId": fetched.semantic_id,
+        "verified": {check.name: {"ok": check.ok, "detail": check.detail} for check in checks} if verified else None,
+        "ok": ok,
+    }
+    if ok and not isinstance(fetched.payload, bytes):
+        doc["payload"] = fetched.payload
+    return Said(doc, lines, ok=ok)
+
+
+def _bytes(payload: object) -> bytes:
+    if isinstance(payload, bytes):
+        return payload
+    return json.dumps(payload, indent=2, ensure_ascii=False).encode()

@@ -1,0 +1,71 @@
+"""`connector serve`: one node in this process."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from connector import config
+from connector.cli.terminal import json_option, refusals
+
+if TYPE_CHECKING:
+    from connector.wiring import RunningNode
+
+
+@click.command()
+@click.option(
+    "--config",
+    "file",
+    envvar="CONNECTOR_CONFIG",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The node's TOML file; the environment (CONNECTOR_<SECTION>_<NAME>) wins.",
+)
+@click.option(
+    "--parent-fd",
+    type=int,
+    help="For programs that start nodes: a stream socket that gets one JSON line when the node is ready; "
+    "the node ends when the other side closes it.",
+)
+@json_option
+def serve(file: Path, parent_fd: int | None, *, as_json: bool) -> None:
+    """Run a node until SIGTERM or SIGINT.
+
+    The log goes to standard error. With --json, one line on standard output tells when the node is ready.
+    """
+    with refusals(as_json=as_json):
+        settings = config.load(file)
+        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+            runner.run(_serve(settings, parent_fd, as_json=as_json))
+
+
+async def _serve(settings: config.Config, parent_fd: int | None, *, as_json: bool) -> None:
+    from connector import wiring  # noqa: PLC0415 - everything a node needs, for this command only
+    from connector.sandbox.link import Ready, report  # noqa: PLC0415 - the same
+
+    following: list[asyncio.Task[None]] = []
+
+    async def announce(running: "RunningNode") -> None:
+        ready = Ready(running.management.url + settings.management_path, running.node.dsp_address, settings.data_url)
+        if as_json:
+            click.echo(ready.to_line())
+        if parent_fd is not None:
+            following.append(await report(parent_fd, ready))
+
+    try:
+        await wiring.run(settings, announce)
+    finally:
+        for task in following:
+            task.cancel()
+
+
+def _fast_loop() -> "type[asyncio.AbstractEventLoop] | None":
+    """The event loop of uvloop where there is one: half the time per request."""
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - serving only
+
+    loop: type[asyncio.AbstractEventLoop] = uvloop.Loop
+    return loop
