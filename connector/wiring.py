@@ -106,7 +106,9 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         public_app = _public(config, node, plane, engine, key)
         public = await serve(public_app, config.host, config.port, tls=tls.context if tls else None, exact_paths=True)
         stack.push_async_callback(public.close)
-        private = management_app(node, engine, api_key=config.management_key, base_path=config.management_path)
+        private = management_app(
+            node, engine, api_key=config.management_key, base_path=config.management_path, data_url=config.data_url
+        )
         management = await serve(private, config.management_host, config.management_port)
         stack.push_async_callback(management.close)
         yield RunningNode(node, engine, public, management)
