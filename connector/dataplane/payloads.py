@@ -7,6 +7,7 @@ hash is computed whenever the bytes are read from the database, the validation o
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from threading import Lock
 from typing import Final
 
 import orjson
@@ -34,6 +35,7 @@ class PayloadSource(Source):
     def __init__(self, validate: Validate) -> None:
         self._validate = validate
         self._valid: Recent[tuple[str, str], bool] = Recent(10_000)
+        self._lock = Lock()  # a store may read in several threads
 
     @override
     def prepare(self, tx: Tx, asset: Asset, reader: Reader) -> Prepared:
@@ -52,11 +54,14 @@ class PayloadSource(Source):
         if asset.semantic_id != payload.semantic_id:
             return f"the asset offers {asset.semantic_id}, the payload is {payload.semantic_id}"
         key = (payload.semantic_id, payload.digest)
-        if self._valid.get(key) is None:
-            try:
-                self._validate(payload.semantic_id, orjson.loads(payload.body))
-            except (LocalError, orjson.JSONDecodeError) as fault:
-                return str(fault)
+        with self._lock:
+            if self._valid.get(key):
+                return ""
+        try:
+            self._validate(payload.semantic_id, orjson.loads(payload.body))
+        except (LocalError, orjson.JSONDecodeError) as fault:
+            return str(fault)
+        with self._lock:
             self._valid.put(key, value=True)
         return ""
 
