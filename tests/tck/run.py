@@ -36,6 +36,7 @@ from tests.tck import kit  # noqa: E402 - after the path is set
 from tests.tck.player import CONSUMING, PROVIDING, RECEIVING, SENDING  # noqa: E402 - after the path is set
 
 CONFIG: Final = ROOT / "tests" / "tck" / "node.toml"
+COMMAND: Final = (sys.executable, "-m", "connector", "serve", "--config", str(CONFIG))
 OUT: Final = ROOT / "build" / "tck"
 PARTNER: Final = "TCK_PARTICIPANT"
 DEFINITION: Final = "CD123"
@@ -88,7 +89,7 @@ async def serve(name: str, overlay: Mapping[str, str]) -> AsyncIterator[Served]:
     config = load(CONFIG, env)
     with (OUT / f"{name}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "connector", "serve", "--config", str(CONFIG)),
+            *COMMAND,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=log,
