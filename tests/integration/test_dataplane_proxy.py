@@ -9,6 +9,9 @@ import pytest
 from aiohttp import ClientError, web
 
 from connector.dataplane import delivery
+from connector.http.middleware import application
+from connector.http.public import public_routes, render
+from connector.http.server import serve
 from tests.unit.dataplane_world import AGREEMENT, BPN, World, backend, running
 
 ALL = {"proxyPath": "true", "proxyQueryParams": "true", "proxyMethod": "true", "proxyBody": "true"}
@@ -82,6 +85,24 @@ async def test_the_public_url_itself_is_the_base_url(tail: str) -> None:
         await world.open({"type": "HttpData", "baseUrl": f"{there}/api", **ALL})
         async with world.ask("GET", tail) as answer:
             assert (await answer.json())["target"] == "/api"
+
+
+async def test_the_surface_may_be_mounted_below_another_path() -> None:
+    async with backend(echo) as there, running() as world:
+        await world.open({"type": "HttpData", "baseUrl": f"{there}/api", **ALL})
+        inner, root = application(render), web.Application()
+        inner.add_routes(public_routes(world.plane, ""))
+        root.add_subapp("/a/data", inner)
+        listener = await serve(root, "127.0.0.1", 0)
+        try:
+            world.url = f"{listener.url}/a/data"
+            for tail, target in (("", "/api"), ("/", "/api"), ("/x?y=%20", "/api/x?y=%20")):
+                async with world.ask("GET", tail) as answer:
+                    assert (await answer.json())["target"] == target
+            async with world.session.post(f"{world.url}/token") as answer:
+                assert answer.status == 400
+        finally:
+            await listener.close()
 
 
 async def test_spelling_of_path_and_query_is_kept() -> None:
