@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import aiohttp
 from typing_extensions import override
+from yarl import URL
 
 from connector.protocol.errors import ConnectorError
 from connector.protocol.vocabulary import EDC
@@ -128,14 +129,15 @@ class Api:
         query = None if wait is None else {"wait": wait, "timeout": f"{timeout_s:g}"}
         limit = aiohttp.ClientTimeout(total=self._timeout_s + timeout_s)
         try:
+            where_to = URL(self.url + where, encoded=True)  # ids stay as `path` has quoted them
             async with self._session.request(
-                method, self.url + where, data=data, params=query, timeout=limit, allow_redirects=False
+                method, where_to, data=data, params=query, timeout=limit, allow_redirects=False
             ) as answer:
                 raw = await answer.read()
                 status, total = answer.status, answer.headers.get("X-Total-Count", "")
         except TimeoutError as error:
             raise failure(f"{self.url} did not answer in {limit.total:g} s") from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, ValueError) as error:
             raise failure(f"{self.url} cannot be reached: {error}") from error
         if status not in _OK:
             raise ApiError(status, read_faults(status, raw))
