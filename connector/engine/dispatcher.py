@@ -9,10 +9,12 @@ A request handler may hold the messages of its own commits until its answer has 
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 
 import structlog
 
+from connector.engine.waiting import until
 from connector.exchange.hold import held
 from connector.exchange.ports import Clock
 from connector.exchange.records import Outgoing
@@ -35,40 +37,52 @@ class Dispatcher:
         self._queues: dict[str, deque[Outgoing]] = {}
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._wake: dict[str, asyncio.Event] = {}
+        self._held: set[str] = set()
 
     @property
     def waiting(self) -> int:
-        """Messages that have not been delivered yet."""
+        """Messages that have not been delivered yet, held ones included."""
         return sum(len(queue) for queue in self._queues.values())
 
-    def add(self, messages: tuple[Outgoing, ...]) -> None:
+    def add(self, messages: Iterable[Outgoing]) -> None:
         """Take committed messages; they leave now, or when the request they belong to has been answered."""
-        if (waiting := held()) is not None:
-            waiting.extend(messages)
-            return
-        self.release(messages)
-
-    def release(self, messages: "tuple[Outgoing, ...] | list[Outgoing]") -> None:
-        """Take messages that may leave now."""
+        waiting = held()
         for message in messages:
-            self._queues.setdefault(message.topic, deque()).append(message)
-            if (wake := self._wake.get(message.topic)) is not None:
-                wake.set()
-            if message.topic not in self._lanes:
-                lane = asyncio.create_task(self._run(message.topic), name=f"lane {message.topic}")
-                self._lanes[message.topic] = lane
+            queue = self._queues.setdefault(message.topic, deque())
+            if all(message.id != known.id for known in queue):
+                queue.append(message)
+            if waiting is not None:
+                waiting.append(message)
+                self._held.add(message.id)
+            else:
+                self._go(message.topic)
+
+    def release(self, messages: Iterable[Outgoing]) -> None:
+        """Let messages leave that were held; those that a transaction has taken back meanwhile do not."""
+        for message in messages:
+            self._held.discard(message.id)
+            if message.topic in self._queues:
+                self._go(message.topic)
+
+    def _go(self, topic: str) -> None:
+        if (wake := self._wake.get(topic)) is not None:
+            wake.set()
+        if topic not in self._lanes:
+            self._lanes[topic] = asyncio.create_task(self._run(topic), name=f"lane {topic}")
 
     def forget(self, topic: str) -> None:
         """Drop the messages of a topic, which a transaction has taken back; a waiting lane looks again at once."""
         if (queue := self._queues.get(topic)) is not None:
+            self._held.difference_update(message.id for message in queue)
             queue.clear()
             if (wake := self._wake.get(topic)) is not None:
                 wake.set()
+            if topic not in self._lanes:
+                del self._queues[topic]
 
     async def _run(self, topic: str) -> None:
         try:
-            while queue := self._queues.get(topic):
-                message = queue[0]
+            while (queue := self._queues.get(topic)) and (message := queue[0]).id not in self._held:
                 if not await self._due(topic, message):
                     continue  # something was added or taken back: look at the head again
                 after = await self._attempt(message)
@@ -88,12 +102,7 @@ class Dispatcher:
             return True
         wake = self._wake.setdefault(topic, asyncio.Event())
         wake.clear()
-        sleeper = asyncio.ensure_future(self._clock.sleep_until(message.due_at))
-        waker = asyncio.ensure_future(wake.wait())
-        done, rest = await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
-        for task in rest:
-            task.cancel()
-        return sleeper in done
+        return await until(message.due_at, wake, self._clock)
 
     async def _attempt(self, message: Outgoing) -> Outgoing | None:
         async with self._slots:
@@ -101,8 +110,7 @@ class Dispatcher:
                 return await self._deliver(message)
             except Exception:  # the message is safe in the outbox; its lane must live on
                 log.exception("a delivery failed on our side", message=message.id, kind=message.kind)
-                await self._clock.sleep_until(self._clock.now() + FAULT_PAUSE_MS)
-                return message
+                return replace(message, due_at=self._clock.now() + FAULT_PAUSE_MS)
 
     async def close(self) -> None:
         """Stop all lanes; what was not delivered stays in the outbox."""

@@ -10,12 +10,19 @@ from typing import Final, TypeVar
 from connector.engine.dispatcher import Dispatcher
 from connector.engine.timers import Timers
 from connector.exchange import delivery, negotiation_moves, transfer_moves
+from connector.exchange.moves import KINDS
 from connector.exchange.node import Node
 from connector.exchange.ports import Commit, Tx
 from connector.exchange.query import Criterion, QuerySpec
-from connector.exchange.records import Timer
+from connector.exchange.records import Negotiation, Timer, Transfer
 
 PAGE: Final = 1000
+_RINGS: Final = {
+    KINDS[Negotiation]: negotiation_moves.decision_due,
+    KINDS[Transfer]: transfer_moves.decision_due,
+    transfer_moves.END_TIMER: transfer_moves.agreement_ended,
+}
+"""What a timer of each kind does."""
 R = TypeVar("R")
 
 
@@ -34,7 +41,7 @@ class Engine:
         self._node.store.listen(self._committed)
         messages = await self._all(lambda tx, spec: tx.outbox.query(spec), Criterion("dead", "=", right=False))
         timers = await self._all(lambda tx, spec: tx.timers.query(spec))
-        self.dispatcher.release(messages)
+        self.dispatcher.add(messages)
         self.timers.add(timers)
 
     async def _all(self, query: Callable[[Tx, QuerySpec], list[R]], *criteria: Criterion) -> list[R]:
@@ -76,16 +83,11 @@ class Engine:
 
     async def _ring(self, timer: Timer) -> None:
         def tx(tx: Tx) -> None:
-            if tx.timers.find(timer.id) is None:
-                return  # taken back
+            kept = tx.timers.find(timer.id)
+            if kept is None or kept.due_at > self._node.clock.now():
+                return  # taken back, or replaced by one that will ring by itself
             tx.timers.delete(timer.id)
-            match timer.kind:
-                case negotiation_moves.DECISION_TIMER:
-                    negotiation_moves.decision_due(self._node, tx, timer)
-                case transfer_moves.DECISION_TIMER:
-                    transfer_moves.decision_due(self._node, tx, timer)
-                case transfer_moves.END_TIMER:
-                    transfer_moves.agreement_ended(self._node, tx, timer)
+            _RINGS[kept.kind](self._node, tx, kept)
 
         await self._node.store.run(tx)
 

@@ -3,9 +3,12 @@
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context
+from dataclasses import replace
 
 import structlog
 
+from connector.engine.waiting import until
 from connector.exchange.ports import Clock
 from connector.exchange.records import Timer
 
@@ -33,7 +36,8 @@ class Timers:
             heapq.heappush(self._heap, (timer.due_at, timer.id))
         self._changed.set()
         if self._timers and self._sleeper is None:
-            self._sleeper = asyncio.create_task(self._run(), name="timers")
+            # In a context of its own: the caller's may be that of a request, whose hold ends long before the timer.
+            self._sleeper = asyncio.create_task(self._run(), name="timers", context=Context())
 
     async def _run(self) -> None:
         try:
@@ -48,17 +52,9 @@ class Timers:
                     del self._timers[ident]
                     await self._try(timer)
                 else:
-                    await self._sleep(due_at)
+                    await until(due_at, self._changed, self._clock)
         finally:
             self._sleeper = None
-
-    async def _sleep(self, until: int) -> None:
-        """Sleep, but wake when an earlier timer may have come."""
-        sleeper = asyncio.ensure_future(self._clock.sleep_until(until))
-        waker = asyncio.ensure_future(self._changed.wait())
-        _, rest = await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
-        for task in rest:
-            task.cancel()
 
     async def _try(self, timer: Timer) -> None:
         try:
@@ -66,7 +62,8 @@ class Timers:
         except Exception:  # the timer is safe in the store; the others must ring on
             log.exception("a timer failed", timer=timer.id, kind=timer.kind)
             again = self._clock.now() + FAULT_PAUSE_MS
-            self.add([Timer(timer.id, again, timer.kind, timer.subject, timer.detail)])
+            self._timers.setdefault(timer.id, replace(timer, due_at=again))  # unless it was replaced meanwhile
+            heapq.heappush(self._heap, (again, timer.id))
 
     async def close(self) -> None:
         """Stop; timers that are not due stay in the store."""

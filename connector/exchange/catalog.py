@@ -59,7 +59,10 @@ async def serve(node: Node, caller: Caller, message: CatalogRequestMessage, page
     def read(tx: Tx) -> tuple[list[dict[str, Any]], int | None]:
         return _datasets(node, tx, caller, spec, trail[-1])
 
-    datasets, more = await node.store.read(read)
+    try:
+        datasets, more = await node.store.read(read)
+    except Invalid as error:
+        raise PeerError(400, f"unsupported filter: {error.reason}", "/filter/0/filterExpression") from error
     document = catalog_json(node.ids(), participant_id=node.id, service=_service(node), datasets=datasets)
     onward = None if more is None else ".".join(str(n) for n in [*trail, more][-TRAIL:])
     back = ".".join(str(n) for n in trail[:-1]) or None

@@ -3,7 +3,8 @@
     2xx                 it took effect
     no answer, 5xx, 429 nobody knows: again, later, with the same `@id` (peers recognise a repeat by it)
     409, 404            a peer that is busy, or not yet done with the message before (EDC): look whether it has taken
-                        ours, else again a few times, soon
+                        ours, else again a few times, soon; but a first request has no message before it, so there
+                        404 means that there is no such offer
     any other status    it was refused: the process learns why, and ends unless the refusal is harmless
 
 What cannot be delivered in all attempts becomes a dead letter: kept, shown, and sent again when an operator says so.
@@ -15,12 +16,14 @@ from typing import Any, Final
 
 from connector.exchange import negotiation_moves, transfer_moves
 from connector.exchange.events import negotiation_event, transfer_event
+from connector.exchange.moves import Record, named, party_of, process_path, tried
 from connector.exchange.node import Node
 from connector.exchange.ports import Answer, Tx
 from connector.exchange.records import Negotiation, Outgoing, Transfer
 from connector.exchange.strategy import Act, Decision
+from connector.exchange.transfer_moves import PUSH
 from connector.protocol import negotiation, transfer
-from connector.protocol.errors import ConnectorError, LocalError, PeerError, Unreachable
+from connector.protocol.errors import Conflict, ConnectorError, LocalError, PeerError, Unreachable
 from connector.protocol.negotiation_messages import ContractNegotiation, ContractNegotiationError
 from connector.protocol.process import Role
 from connector.protocol.transfer_messages import TransferError, TransferProcess
@@ -56,17 +59,23 @@ def backoff_ms(attempts: int, jitter: float) -> int:
 async def deliver(node: Node, message: Outgoing) -> Outgoing | None:
     """Make one attempt. Return the message as it is to be tried again, or None when it is settled or dead."""
     outcome = await _attempt(node, message)
-    if outcome.ok or outcome.final:
+    refused = outcome.final and message.kind != "callback"  # nobody would learn that a callback was refused
+    if outcome.ok or refused:
         await node.store.run(lambda tx: _settle(node, tx, message, outcome))
         return None
-    return await node.store.run(lambda tx: _postpone(node, tx, message, outcome.reason))
+    return await node.store.run(lambda tx: _postpone(node, tx, message, outcome))
 
 
 async def retry(node: Node, message_id: str) -> None:
-    """Send a dead letter again, now, with all its attempts before it. Raise NotFound."""
+    """Send a dead letter again, now, with all its attempts before it.
+
+    Raise NotFound, or Conflict if it is still being tried.
+    """
 
     def tx(tx: Tx) -> None:
         message = tx.outbox.get(message_id)
+        if not message.dead:
+            raise Conflict(f"message {message_id} is not given up: it will be tried again by itself")
         tx.outbox.delete(message_id)
         tx.send(replace(message, dead=False, attempts=0, due_at=node.clock.now()))
 
@@ -87,7 +96,7 @@ async def _attempt(node: Node, message: Outgoing) -> Outcome:
     except PeerError as error:
         return Outcome(ok=False, reason=error.reason, final=error.status < HTTPStatus.INTERNAL_SERVER_ERROR)
     except LocalError as error:
-        return Outcome(ok=False, reason=error.reason, final=True)
+        return Outcome(ok=False, reason=error.reason, final=error.status < HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def _tell(node: Node, message: Outgoing) -> Outcome:
@@ -105,7 +114,8 @@ def _judge(message: Outgoing, answer: Answer) -> Outcome:
     if answer.status in _OK:
         return Outcome(ok=True, ack=_ack(message, answer))
     reason = f"{answer.status}: {_told(answer)}"
-    busy = answer.status in _BUSY and message.attempts + 1 < BUSY_ATTEMPTS
+    nothing = answer.status == HTTPStatus.NOT_FOUND and message.url.endswith("/negotiations/request")
+    busy = answer.status in _BUSY and not nothing and message.attempts + 1 < BUSY_ATTEMPTS
     again = answer.status in _AGAIN or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return Outcome(ok=False, reason=reason, final=not (busy or again))
 
@@ -141,15 +151,17 @@ async def _taken(node: Node, message: Outgoing) -> bool:
     record = await node.store.read(lambda tx: _find(tx, message))
     if record is None or record.peer_pid is None or record.process.pending is None:
         return False
-    kind = "negotiations" if message.kind == "negotiation" else "transfers"
-    url = f"{record.peer.address}/{kind}/{record.peer_pid}"
-    token = await node.identity.token(record.peer.id, address=record.peer.address)
-    answer = await node.wire.send("GET", url, headers={"Authorization": token}, timeout_s=SEND_TIMEOUT_S)
-    if answer.status not in _OK:
-        return False
-    shown = (ContractNegotiation if kind == "negotiations" else TransferProcess).parse(answer.json())
     wanted = record.process.after_pending
-    return wanted is not None and wanted is not record.process.state and shown.state == wanted
+    if wanted is record.process.state:
+        return False  # such a state says nothing
+    kind = ContractNegotiation if isinstance(record, Negotiation) else TransferProcess
+    try:
+        token = await node.identity.token(record.peer.id, address=record.peer.address)
+        url, headers = record.peer.address + process_path(record), {"Authorization": token}
+        answer = await node.wire.send("GET", url, headers=headers, timeout_s=SEND_TIMEOUT_S)
+        return answer.status in _OK and kind.parse(answer.json()).state == wanted
+    except ConnectorError:
+        return False  # it cannot be told now
 
 
 def _base(url: str) -> str:
@@ -171,7 +183,7 @@ async def _call_back(node: Node, message: Outgoing) -> Answer:
 
 async def _push(node: Node, message: Outgoing) -> Outcome:
     def load(tx: Tx) -> tuple[Transfer, Any]:
-        record = tx.transfers.get(message.topic)
+        record = tx.transfers.get(message.topic.removeprefix(PUSH))
         return record, tx.assets.get(record.asset_id)
 
     record, asset = await node.store.read(load)
@@ -182,14 +194,20 @@ async def _push(node: Node, message: Outgoing) -> Outcome:
 
 
 def _find(tx: Tx, message: Outgoing) -> Negotiation | Transfer | None:
-    return tx.negotiations.find(message.topic) if message.kind == "negotiation" else tx.transfers.find(message.topic)
+    """The process that a message is about, None for callbacks."""
+    match message.kind:
+        case "negotiation":
+            return tx.negotiations.find(message.topic)
+        case "transfer" | "push":
+            return tx.transfers.find(message.topic.removeprefix(PUSH))
+    return None
 
 
-def _postpone(node: Node, tx: Tx, message: Outgoing, reason: str) -> Outgoing | None:
+def _postpone(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> Outgoing | None:
     if tx.outbox.find(message.id) is None:
         return None  # taken back while it was on its way
-    attempts, now = message.attempts + 1, node.clock.now()
-    dead = attempts >= ATTEMPTS
+    attempts, now, reason = message.attempts + 1, node.clock.now(), outcome.reason
+    dead = outcome.final or attempts >= ATTEMPTS
     due = now + backoff_ms(attempts, node.jitter())
     after = replace(message, attempts=attempts, due_at=due, last_error=reason[:2000], dead=dead)
     tx.outbox.save(after)
@@ -199,47 +217,46 @@ def _postpone(node: Node, tx: Tx, message: Outgoing, reason: str) -> Outgoing | 
 
 
 def _note(node: Node, tx: Tx, message: Outgoing, text: str) -> None:
-    if message.kind == "negotiation" and (contract := tx.negotiations.find(message.topic)) is not None:
-        tx.negotiations.save(contract.noted(node.clock.now(), f"undelivered:{message.event}", text, error=text))
-    elif message.kind in ("transfer", "push") and (moving := tx.transfers.find(message.topic)) is not None:
-        tx.transfers.save(moving.noted(node.clock.now(), f"undelivered:{message.event}", text, error=text))
+    match _find(tx, message):
+        case Negotiation() as contract:
+            tx.negotiations.save(contract.noted(node.clock.now(), f"undelivered:{message.event}", text, error=text))
+        case Transfer() as moving:
+            tx.transfers.save(moving.noted(node.clock.now(), f"undelivered:{message.event}", text, error=text))
 
 
 def _settle(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> None:
-    if tx.outbox.find(message.id) is not None:
-        tx.outbox.delete(message.id)
-    match message.kind:
-        case "negotiation":
-            _settle_negotiation(node, tx, message, outcome)
-        case "transfer":
-            _settle_transfer(node, tx, message, outcome)
-        case "push":
-            _settle_push(node, tx, message, outcome)
+    """Act on a final outcome, unless the process has gone on without it."""
+    if tx.outbox.find(message.id) is None:
+        return  # taken back while it was on its way
+    tx.outbox.delete(message.id)
+    match _find(tx, message):
+        case Negotiation() as contract if contract.process.answered(message.id, ok=True) is not contract.process:
+            tx.negotiations.save(_settled_negotiation(node, tx, contract, message, outcome))
+        case Transfer() as moving if message.kind == "push":
+            tx.transfers.save(_pushed(node, tx, moving, outcome))
+        case Transfer() as moving if moving.process.answered(message.id, ok=True) is not moving.process:
+            tx.transfers.save(_settled_transfer(node, tx, moving, message, outcome))
 
 
-def _settle_negotiation(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> None:
-    record = tx.negotiations.find(message.topic)
-    if record is None:
-        return
-    process = record.process.answered(message.id, ok=outcome.ok)
-    if process is record.process:
-        return  # the peer's next message has proven already that this one arrived
-    record, event = replace(record, process=process), negotiation.Event(message.event)
+def _introduced(tx: Tx, record: Record, outcome: Outcome) -> tuple[Record, Outcome]:
+    """Learn the peer's pid from the answer to a first message; one that cannot be is as good as a refusal."""
+    if outcome.ack is None:
+        return record, outcome
+    pid = outcome.ack.provider_pid if record.process.us is Role.CONSUMER else outcome.ack.consumer_pid
+    try:
+        return named(tx, record, pid), outcome
+    except PeerError as error:
+        return record, Outcome(ok=False, reason=error.reason, final=True)
+
+
+def _settled_negotiation(node: Node, tx: Tx, record: Negotiation, message: Outgoing, outcome: Outcome) -> Negotiation:
+    record, outcome = _introduced(tx, record, outcome)
+    record = replace(record, process=record.process.answered(message.id, ok=outcome.ok))
+    event = negotiation.Event(message.event)
     if outcome.ok:
-        if isinstance(outcome.ack, ContractNegotiation):
-            ack = outcome.ack
-            theirs = ack.provider_pid if process.us is Role.CONSUMER else ack.consumer_pid
-            record = replace(record, peer_pid=record.peer_pid or theirs)
-        party = negotiation_moves.party_of(node, record)
-        record = negotiation_moves.arrived(node, tx, record, event, ours=True, party=party)
-    else:
-        record = _refused_negotiation(node, tx, record, event, outcome.reason)
-    tx.negotiations.save(record)
-
-
-def _refused_negotiation(node: Node, tx: Tx, record: Negotiation, event: negotiation.Event, reason: str) -> Negotiation:
-    text = f"{event} was refused: {reason}"
-    record = record.noted(node.clock.now(), f"refused:{event}", reason, error=text)
+        return negotiation_moves.arrived(node, tx, record, event, ours=True, party=party_of(node, record))
+    text = f"{event} was refused: {outcome.reason}"
+    record = record.noted(node.clock.now(), f"refused:{event}", outcome.reason, error=text)
     if record.process.state is None or event is negotiation.Event.TERMINATE:
         record = replace(record, process=record.process.abandon())
         negotiation_event(node, tx, record)
@@ -247,29 +264,15 @@ def _refused_negotiation(node: Node, tx: Tx, record: Negotiation, event: negotia
     return negotiation_moves.carry_out(node, tx, record, Decision(Act.TERMINATE, reasons=(text[:500],)))
 
 
-def _settle_transfer(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> None:
-    record = tx.transfers.find(message.topic)
-    if record is None:
-        return
-    process = record.process.answered(message.id, ok=outcome.ok)
-    if process is record.process:
-        return  # the peer's next message has proven already that this one arrived
-    record, event = replace(record, process=process), transfer.Event(message.event)
+def _settled_transfer(node: Node, tx: Tx, record: Transfer, message: Outgoing, outcome: Outcome) -> Transfer:
+    record, outcome = _introduced(tx, record, outcome)
+    record = replace(record, process=record.process.answered(message.id, ok=outcome.ok))
+    event = transfer.Event(message.event)
     if outcome.ok:
-        if isinstance(outcome.ack, TransferProcess):
-            record = replace(record, peer_pid=record.peer_pid or outcome.ack.provider_pid)
-        party = transfer_moves.party_of(node, record)
-        record = transfer_moves.arrived(node, tx, record, event, ours=True, party=party)
-    else:
-        record = _refused_transfer(node, tx, record, event, outcome.reason)
-    tx.transfers.save(record)
-
-
-def _refused_transfer(node: Node, tx: Tx, record: Transfer, event: transfer.Event, reason: str) -> Transfer:
-    text = f"{event} was refused: {reason}"
-    again = record.process.state is transfer.State.STARTED and event is transfer.Event.START
-    record = record.noted(node.clock.now(), f"refused:{event}", reason, error=text)
-    if again:
+        return transfer_moves.arrived(node, tx, record, event, ours=True, party=party_of(node, record))
+    text = f"{event} was refused: {outcome.reason}"
+    record = record.noted(node.clock.now(), f"refused:{event}", outcome.reason, error=text)
+    if record.process.state is transfer.State.STARTED and event is transfer.Event.START:
         return record  # a peer that is started already and wants no second start is still started
     if record.process.state is None or event is transfer.Event.TERMINATE:
         transfer_moves.close(tx, record)
@@ -279,13 +282,10 @@ def _refused_transfer(node: Node, tx: Tx, record: Transfer, event: transfer.Even
     return transfer_moves.end(node, tx, record, text[:500])
 
 
-def _settle_push(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> None:
-    record = tx.transfers.find(message.topic)
-    if record is None or record.process.over:
-        return
+def _pushed(node: Node, tx: Tx, record: Transfer, outcome: Outcome) -> Transfer:
+    """Complete a transfer whose data has been sent; one that was paused or ended meanwhile only notes it."""
     now = node.clock.now()
-    if outcome.ok:
-        record = transfer_moves.carry_out(node, tx, record.noted(now, "pushed"), Decision(Act.COMPLETE))
-    else:
-        record = transfer_moves.end(node, tx, record.noted(now, "push failed", outcome.reason), "the push failed")
-    tx.transfers.save(record)
+    if not outcome.ok:
+        return transfer_moves.end(node, tx, record.noted(now, "push failed", outcome.reason), "the push failed")
+    done = Decision(Act.COMPLETE)
+    return tried(node, record.noted(now, "pushed"), done, lambda r, d: transfer_moves.carry_out(node, tx, r, d))

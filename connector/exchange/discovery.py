@@ -73,7 +73,12 @@ async def connectors(node: Node, participant: str, known: Iterable[str] = ()) ->
     except ConnectorError as error:
         if not roots:
             raise NotFound(f"the DID document of {did} cannot be had: {error.reason}") from error
-    found = await asyncio.gather(
-        *(version_parameters(node, did, root) for root in dict.fromkeys(roots)), return_exceptions=True
-    )
-    return [f for f in found if isinstance(f, ConnectorParameters)]
+    found = await asyncio.gather(*(_speaking(node, did, root) for root in dict.fromkeys(roots)))
+    return [parameters for parameters in found if parameters is not None]
+
+
+async def _speaking(node: Node, did: str, root: str) -> ConnectorParameters | None:
+    try:
+        return await version_parameters(node, did, root)
+    except ConnectorError:
+        return None

@@ -103,7 +103,7 @@ def _promise(
         Outgoing(
             id=ident,
             created_at=record.updated_at,
-            topic=f"callback:{record.id}",
+            topic=f"callback:{record.id}:{callback.uri}",
             kind="callback",
             event=kind,
             url=callback.uri,

@@ -8,8 +8,10 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from connector.exchange.negotiation_moves import arrived
+from connector.exchange.moves import checked_pids
+from connector.exchange.negotiation_moves import acknowledged, arrived
 from connector.exchange.node import Node
 from connector.exchange.ports import Caller, Tx
 from connector.exchange.records import Agreement, Negotiation, Peer
@@ -19,7 +21,7 @@ from connector.policy.equality import difference
 from connector.policy.model import Policy
 from connector.policy.parse import parse_policy
 from connector.protocol.errors import PeerError
-from connector.protocol.messages import Message
+from connector.protocol.messages import UNKNOWN_PID, Message
 from connector.protocol.negotiation import Event, NegotiationProcess, State
 from connector.protocol.negotiation_messages import (
     ContractAgreementMessage,
@@ -44,13 +46,12 @@ def message_key(message: Message) -> str:
 
 def as_seen_by_peers(record: Negotiation) -> ContractNegotiation:
     """The ContractNegotiation object: pids and the state that both sides know."""
-    consumer = record.process.us is Role.CONSUMER
-    fallback = State.REQUESTED if consumer else State.OFFERED
-    return ContractNegotiation(
-        consumer_pid=record.id if consumer else record.peer_pid or "",
-        provider_pid=(record.peer_pid or "") if consumer else record.id,
-        state=record.process.state or fallback,
-    )
+    ours, theirs = record.id, record.peer_pid or UNKNOWN_PID
+    if record.process.us is Role.CONSUMER:
+        return ContractNegotiation(
+            consumer_pid=ours, provider_pid=theirs, state=record.process.state or State.REQUESTED
+        )
+    return ContractNegotiation(consumer_pid=theirs, provider_pid=ours, state=record.process.state or State.OFFERED)
 
 
 async def show(node: Node, caller: Caller, pid: str) -> ContractNegotiation:
@@ -59,12 +60,17 @@ async def show(node: Node, caller: Caller, pid: str) -> ContractNegotiation:
 
 
 async def receive_request(node: Node, caller: Caller, message: ContractRequestMessage) -> ContractNegotiation:
-    """Open a negotiation as provider. A repeat (same caller and consumerPid) is answered with what is there."""
+    """Open a negotiation as provider.
+
+    A repeat (by its `@id`, or the same offer under the same consumerPid) is answered with what is there; another
+    message that uses the consumerPid again is refused.
+    """
     offer = parse_policy(message.offer, "/offer")
     address = _callback(node, message.callback_address)
 
     def tx(tx: Tx) -> Negotiation:
-        if (known := tx.negotiations.find_by_peer(caller.id, message.consumer_pid)) is not None:
+        known = tx.negotiations.find_by_peer(caller.id, message.consumer_pid)
+        if known is not None and _repeats(known, Role.PROVIDER, message, offer):
             return known
         found = terms_of(tx, offer.id or "", counterparty(caller), node.clock.now())
         if found is None or (offer.target or found[0]) != found[0]:
@@ -83,12 +89,21 @@ async def receive_initial_offer(node: Node, caller: Caller, message: ContractOff
     address = _callback(node, message.callback_address)
 
     def tx(tx: Tx) -> Negotiation:
-        if (known := tx.negotiations.find_by_peer(caller.id, message.provider_pid)) is not None:
+        known = tx.negotiations.find_by_peer(caller.id, message.provider_pid)
+        if known is not None and _repeats(known, Role.CONSUMER, message, offer):
             return known
         process = NegotiationProcess(Role.CONSUMER).receive(Event.OFFER, message_key(message))
         return _open(node, tx, caller, message.provider_pid, address, process, offer)
 
     return as_seen_by_peers(await node.store.run(tx))
+
+
+def _repeats(known: Negotiation, us: Role, message: Message, offer: Policy) -> bool:
+    """True if `message` says again what opened `known`. Raise PeerError 400 if it is another one."""
+    same_offer = known.offer.id == offer.id and difference(known.offer, offer) is None
+    if known.process.us is us and (message_key(message) in known.process.seen or same_offer):
+        return True
+    raise PeerError(400, "this pid belongs to another negotiation: take a fresh one", f"/{us.other.lower()}Pid")
 
 
 def _open(
@@ -159,13 +174,22 @@ def _agreement(node: Node, caller: Caller, record: Negotiation, policy: Policy) 
         raise PeerError(400, f"the agreement departs from the offer: {where}", "/agreement")
     return Agreement(
         id=policy.id or "",
-        created_at=node.clock.now(),
+        created_at=signed_at(policy, node.clock.now()),
         provider_id=caller.id,
         consumer_id=node.id,
         asset_id=record.asset_id,
         policy=policy,
         negotiation_id=record.id,
     )
+
+
+def signed_at(policy: Policy, now: int) -> int:
+    """When the provider signed, in ms: both sides count from the same moment. `now` if it does not say (legibly)."""
+    try:
+        moment = datetime.fromisoformat(policy.timestamp or "")
+    except ValueError:
+        return now
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 async def receive_verification(
@@ -197,16 +221,15 @@ async def _take(
     node: Node, caller: Caller, pid: str, event: Event, message: Message, change: Change | None = None
 ) -> None:
     def tx(tx: Tx) -> None:
-        record = _know(_load(tx, caller, pid), message)
-        key, party = message_key(message), counterparty(caller)
-        process = record.process.receive(event, key)
+        record = checked_pids(tx, _load(tx, caller, pid), message)
+        process = record.process.receive(event, message_key(message), unique=message.id is not None)
         if process is record.process:
             return  # a repeat: what it asked for is done
-        if record.process.pending is not None and process.pending is None:
-            tx.drop_messages(record.id)
-        record = replace(record, process=process)
+        record = _settled(node, tx, record, event)
+        record = replace(record, process=process, error=None)
         if change is not None:
             record = change(tx, record)
+        party = counterparty(caller)
         record = arrived(node, tx, record, event, ours=False, party=party, detail=record.error or "")
         tx.negotiations.save(record)
         if event is Event.FINALIZE:
@@ -222,20 +245,16 @@ def _load(tx: Tx, caller: Caller, pid: str) -> Negotiation:
     return record
 
 
-def _know(record: Negotiation, message: Message) -> Negotiation:
-    """Check the message's pids against ours; a callback may be the first to tell us the peer's."""
-    pids = {
-        Role.CONSUMER: getattr(message, "consumer_pid", None),
-        Role.PROVIDER: getattr(message, "provider_pid", None),
-    }
-    ours, theirs = pids[record.process.us], pids[record.process.us.other]
-    if ours != record.id:
-        raise PeerError(400, "the pid in the path is not the one in the message", f"/{record.process.us.lower()}Pid")
-    if record.peer_pid is None:
-        return replace(record, peer_pid=theirs)
-    if theirs != record.peer_pid:
-        raise PeerError(400, "not the pid this negotiation began with", f"/{record.process.us.other.lower()}Pid")
-    return record
+def _settled(node: Node, tx: Tx, record: Negotiation, event: Event) -> Negotiation:
+    """Take back our pending message, which the peer's `event` has settled, and tell of it if it is proven by that."""
+    pending = record.process.pending
+    if pending is None:
+        return record
+    tx.drop_messages(record.id)
+    proven = record.process.proven_by(event)
+    if proven is record.process:
+        return record
+    return acknowledged(node, tx, replace(record, process=proven), pending.event, ours=True)
 
 
 def _callback(node: Node, address: str | None) -> str:

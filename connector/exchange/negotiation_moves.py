@@ -4,28 +4,23 @@ Everything here runs inside a transaction and returns the changed record; whoeve
 transaction writes a record once. What is sent takes effect when the peer answers (`delivery`).
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
-from urllib.parse import quote
-
-import structlog
+from typing import Final
 
 from connector.exchange.events import negotiation_event
+from connector.exchange.moves import decided, delay, due, pids, post, process_path, tried
 from connector.exchange.node import Node
 from connector.exchange.ports import Tx
-from connector.exchange.records import Agreement, Negotiation, Outgoing, Timer, Transfer
+from connector.exchange.records import Agreement, Negotiation, Timer
 from connector.exchange.strategy import Act, Decision, NegotiationView
 from connector.exchange.terms import terms_of
 from connector.policy.circumstances import Circumstances, Counterparty
 from connector.policy.equality import difference
 from connector.policy.evaluate import evaluate
 from connector.policy.model import Policy
-from connector.policy.parse import parse_policy
-from connector.protocol.errors import Conflict, LocalError
-from connector.protocol.messages import Message
+from connector.protocol.errors import Conflict
 from connector.protocol.negotiation import Event, State
 from connector.protocol.negotiation_messages import (
     ContractAgreementMessage,
@@ -37,39 +32,37 @@ from connector.protocol.negotiation_messages import (
 )
 from connector.protocol.process import Role
 
-log = structlog.get_logger()
-DECISION_TIMER: Final = "negotiation"
-
-
-def party_of(node: Node, record: Negotiation) -> Counterparty:
-    """The counterparty as we know it without a message of its own at hand."""
-    return Counterparty(record.peer.id, node.directory.bpn_of(record.peer.id), {})
-
 
 def arrived(
     node: Node, tx: Tx, record: Negotiation, event: Event, *, ours: bool, party: Counterparty, detail: str = ""
 ) -> Negotiation:
     """Note that `event` has brought `record` into its state, tell of it, and ask the strategy what comes next."""
-    who = "we" if ours else "peer"
-    record = record.noted(node.clock.now(), f"{who}:{event}", detail)
-    negotiation_event(node, tx, record)
+    record = acknowledged(node, tx, record, event, ours=ours, detail=detail)
     if record.process.over:
         tx.drop_timers(record.id)
         return record
-    try:
-        decision = node.negotiations.decide(_view(node, tx, record, event, ours=ours, party=party))
-        return carry_out(node, tx, record, decision)
-    except LocalError as error:
-        return record.noted(node.clock.now(), "held", error.reason, error=error.reason)
-    except Exception:  # a plug-in's fault must not undo what the peer was promised
-        log.exception("the negotiation strategy failed", negotiation=record.id)
-        return record.noted(node.clock.now(), "held", "the strategy failed, see the log", error="the strategy failed")
+    return decided(
+        node,
+        record,
+        lambda: node.negotiations.decide(_view(node, tx, record, event, ours=ours, party=party)),
+        lambda record, decision: carry_out(node, tx, record, decision),
+    )
+
+
+def acknowledged(node: Node, tx: Tx, record: Negotiation, event: Event, *, ours: bool, detail: str = "") -> Negotiation:
+    """Note that `event` has brought `record` into its state, and tell of it."""
+    record = record.noted(node.clock.now(), f"{'we' if ours else 'peer'}:{event}", detail)
+    negotiation_event(node, tx, record)
+    return record
 
 
 def _view(node: Node, tx: Tx, record: Negotiation, event: Event, *, ours: bool, party: Counterparty) -> NegotiationView:
     now = node.clock.now()
-    found = terms_of(tx, record.offer.id or "", party, now) if _needs_terms(record, event, ours=ours) else None
-    terms = found[1] if found else record.asked
+    terms = record.asked
+    if record.process.us is Role.PROVIDER:
+        found = None if ours or event not in (Event.REQUEST, Event.ACCEPT) else _terms(tx, record, party, now)
+        # An acceptance is of our own offer, which binds us as long as there is such an offer at all.
+        terms = record.offer if found and event is Event.ACCEPT else found
     return NegotiationView(
         role=record.process.us,
         state=record.process.state or State.REQUESTED,
@@ -84,8 +77,9 @@ def _view(node: Node, tx: Tx, record: Negotiation, event: Event, *, ours: bool, 
     )
 
 
-def _needs_terms(record: Negotiation, event: Event, *, ours: bool) -> bool:
-    return record.process.us is Role.PROVIDER and not ours and event in (Event.REQUEST, Event.ACCEPT)
+def _terms(tx: Tx, record: Negotiation, party: Counterparty, now: int) -> Policy | None:
+    found = terms_of(tx, record.offer.id or "", party, now)
+    return None if found is None else found[1]
 
 
 def carry_out(node: Node, tx: Tx, record: Negotiation, decision: Decision) -> Negotiation:
@@ -93,38 +87,18 @@ def carry_out(node: Node, tx: Tx, record: Negotiation, decision: Decision) -> Ne
     if decision.act == Act.HOLD:
         return record
     if decision.after_ms > 0:
-        doc = asdict(replace(decision, after_ms=0, policy=None)) | {"policy": _stored(decision.policy)}
-        tx.set_timer(delayed(DECISION_TIMER, record, decision, doc))
+        delay(tx, record, decision)
         return record
     if decision.act not in _MOVES:
         raise Conflict(f"{decision.act} is not an act of a negotiation")
     return _MOVES[decision.act](node, tx, record, decision)
 
 
-def delayed(kind: str, record: Negotiation | Transfer, decision: Decision, doc: dict[str, Any]) -> Timer:
-    """The timer that carries a decision until it is due; `made_at` tells later whether things have moved on since."""
-    due = record.updated_at + decision.after_ms
-    detail = json.dumps({"made_at": record.updated_at, "decision": doc})
-    return Timer(f"decision:{record.id}", due, kind, record.id, detail)
-
-
-def _stored(policy: Policy | None) -> dict[str, Any] | None:
-    return None if policy is None else policy.to_json()
-
-
 def decision_due(node: Node, tx: Tx, timer: Timer) -> None:
     """Carry out a delayed decision, unless the process has gone on or ended since."""
-    record, detail = tx.negotiations.find(timer.subject), json.loads(timer.detail)
-    if record is None or record.process.over or record.updated_at != detail["made_at"]:
-        return
-    doc = detail["decision"]
-    doc["policy"] = parse_policy(doc["policy"]) if doc["policy"] else None
-    doc["reasons"] = tuple(doc["reasons"])
-    try:
-        record = carry_out(node, tx, record, Decision(**doc))
-    except LocalError as error:
-        record = record.noted(node.clock.now(), "held", error.reason)
-    tx.negotiations.save(record)
+    record = tx.negotiations.find(timer.subject)
+    if record is not None and (decision := due(timer, record)) is not None:
+        tx.negotiations.save(tried(node, record, decision, lambda r, d: carry_out(node, tx, r, d)))
 
 
 def _offer(node: Node, tx: Tx, record: Negotiation, decision: Decision) -> Negotiation:
@@ -138,7 +112,7 @@ def _offer(node: Node, tx: Tx, record: Negotiation, decision: Decision) -> Negot
         callback_address=node.dsp_address if initial else None,
     )
     record = replace(record, offer=offer, offered_by=Role.PROVIDER)
-    path = "/negotiations/offers" if initial else _path(record, "offers")
+    path = "/negotiations/offers" if initial else process_path(record, "offers")
     return post(node, tx, record, Event.OFFER, message, path)
 
 
@@ -153,13 +127,13 @@ def _request(node: Node, tx: Tx, record: Negotiation, decision: Decision) -> Neg
         callback_address=node.dsp_address if initial else None,
     )
     record = replace(record, offer=offer, asked=offer, offered_by=Role.CONSUMER)
-    path = "/negotiations/request" if initial else _path(record, "request")
+    path = "/negotiations/request" if initial else process_path(record, "request")
     return post(node, tx, record, Event.REQUEST, message, path)
 
 
 def _accept(node: Node, tx: Tx, record: Negotiation, _: Decision) -> Negotiation:
-    message = ContractNegotiationEventMessage(**_pids(node, record), event_type="ACCEPTED")
-    return post(node, tx, record, Event.ACCEPT, message, _path(record, "events"))
+    message = ContractNegotiationEventMessage(**pids(node, record), event_type="ACCEPTED")
+    return post(node, tx, record, Event.ACCEPT, message, process_path(record, "events"))
 
 
 def _agree(node: Node, tx: Tx, record: Negotiation, _: Decision) -> Negotiation:
@@ -181,31 +155,36 @@ def _agree(node: Node, tx: Tx, record: Negotiation, _: Decision) -> Negotiation:
         policy=policy,
         negotiation_id=record.id,
     )
-    message = ContractAgreementMessage(**_pids(node, record), agreement=policy.to_json())
-    record = post(node, tx, record, Event.AGREE, message, _path(record, "agreement"))
+    message = ContractAgreementMessage(**pids(node, record), agreement=policy.to_json())
+    record = post(node, tx, record, Event.AGREE, message, process_path(record, "agreement"))
     tx.agreements.add(agreement)
     return replace(record, agreement_id=agreement.id)
 
 
 def _verify(node: Node, tx: Tx, record: Negotiation, _: Decision) -> Negotiation:
-    message = ContractAgreementVerificationMessage(**_pids(node, record))
-    return post(node, tx, record, Event.VERIFY, message, _path(record, "agreement/verification"))
+    message = ContractAgreementVerificationMessage(**pids(node, record))
+    return post(node, tx, record, Event.VERIFY, message, process_path(record, "agreement/verification"))
 
 
 def _finalize(node: Node, tx: Tx, record: Negotiation, _: Decision) -> Negotiation:
-    message = ContractNegotiationEventMessage(**_pids(node, record), event_type="FINALIZED")
-    return post(node, tx, record, Event.FINALIZE, message, _path(record, "events"))
+    message = ContractNegotiationEventMessage(**pids(node, record), event_type="FINALIZED")
+    return post(node, tx, record, Event.FINALIZE, message, process_path(record, "events"))
 
 
 def _terminate(node: Node, tx: Tx, record: Negotiation, decision: Decision) -> Negotiation:
     reason = "; ".join(decision.reasons)
+    reachable = record.process.state is not None and record.peer_pid is not None
+    if reachable:
+        record.process.send(Event.TERMINATE, record.id)  # raises Conflict before anything is taken back
+    elif record.process.over:
+        raise Conflict(f"the negotiation is {record.process.state} already")
     tx.drop_messages(record.id)
     tx.drop_timers(record.id)
-    if record.process.state is None or record.peer_pid is None:
+    if not reachable:
         return _give_up(node, tx, record, reason)
-    message = ContractNegotiationTerminationMessage(**_pids(node, record), code=decision.code, reason=decision.reasons)
-    record = replace(record, error=reason or None)
-    return post(node, tx, record, Event.TERMINATE, message, _path(record, "termination"))
+    message = ContractNegotiationTerminationMessage(**pids(node, record), code=decision.code, reason=decision.reasons)
+    record = post(node, tx, record, Event.TERMINATE, message, process_path(record, "termination"))
+    return replace(record, error=reason or None)
 
 
 def _give_up(node: Node, tx: Tx, record: Negotiation, reason: str) -> Negotiation:
@@ -225,37 +204,3 @@ _MOVES: Final[Mapping[str, _Move]] = {
     Act.FINALIZE: _finalize,
     Act.TERMINATE: _terminate,
 }
-
-
-def _pids(node: Node, record: Negotiation) -> dict[str, Any]:
-    ours, theirs = record.id, record.peer_pid or ""
-    consumer = record.process.us is Role.CONSUMER
-    return {
-        "id": node.ids(),
-        "consumer_pid": ours if consumer else theirs,
-        "provider_pid": theirs if consumer else ours,
-    }
-
-
-def _path(record: Negotiation, rest: str) -> str:
-    return f"/negotiations/{quote(record.peer_pid or '', safe='')}/{rest}"
-
-
-def post(node: Node, tx: Tx, record: Negotiation, event: Event, message: Message, path: str) -> Negotiation:
-    """Make `message` pending and promise it. Raise Conflict if the state does not allow it."""
-    key, now = message.id or node.ids(), node.clock.now()
-    record = replace(record, process=record.process.send(event, key), updated_at=now)
-    tx.send(
-        Outgoing(
-            id=key,
-            created_at=now,
-            topic=record.id,
-            kind="negotiation",
-            event=event,
-            url=record.peer.address + path,
-            body=json.dumps(message.to_json(), separators=(",", ":")).encode(),
-            audience=record.peer.id,
-            due_at=now,
-        )
-    )
-    return record

@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from connector.exchange.moves import checked_pids
 from connector.exchange.negotiation_inbound import message_key
 from connector.exchange.node import Node
 from connector.exchange.ports import Caller, Tx
 from connector.exchange.records import Agreement, Edr, Peer, Transfer
 from connector.exchange.terms import counterparty
-from connector.exchange.transfer_moves import arrived
+from connector.exchange.transfer_moves import acknowledged, arrived
 from connector.protocol import negotiation
 from connector.protocol.errors import PeerError
-from connector.protocol.messages import Message
+from connector.protocol.messages import UNKNOWN_PID, Message
 from connector.protocol.process import Role
 from connector.protocol.transfer import Event, State, TransferProcess
 from connector.protocol.transfer_messages import (
@@ -40,11 +41,10 @@ ADDRESS_NAMES: Final = (
 
 def as_seen_by_peers(record: Transfer) -> TransferProcessMessage:
     """The TransferProcess object: pids and the state that both sides know."""
-    consumer = record.process.us is Role.CONSUMER
+    ours, theirs = record.id, record.peer_pid or UNKNOWN_PID
+    consumer, provider = (ours, theirs) if record.process.us is Role.CONSUMER else (theirs, ours)
     return TransferProcessMessage(
-        consumer_pid=record.id if consumer else record.peer_pid or "",
-        provider_pid=(record.peer_pid or "") if consumer else record.id,
-        state=record.process.state or State.REQUESTED,
+        consumer_pid=consumer, provider_pid=provider, state=record.process.state or State.REQUESTED
     )
 
 
@@ -54,14 +54,19 @@ async def show(node: Node, caller: Caller, pid: str) -> TransferProcessMessage:
 
 
 async def receive_request(node: Node, caller: Caller, message: TransferRequestMessage) -> TransferProcessMessage:
-    """Open a transfer as provider. A repeat (same caller and consumerPid) is answered with what is there."""
+    """Open a transfer as provider.
+
+    A repeat (by its `@id`, or the same agreement and format under the same consumerPid) is answered with what is there;
+    another message that uses the consumerPid again is refused.
+    """
     node.wire.check(message.callback_address)
     destination = _destination(message)
     if destination is not None:
         node.wire.check(destination["baseUrl"])
 
     def tx(tx: Tx) -> Transfer:
-        if (known := tx.transfers.find_by_peer(caller.id, message.consumer_pid)) is not None:
+        known = tx.transfers.find_by_peer(caller.id, message.consumer_pid)
+        if known is not None and _repeats(known, message):
             return known
         agreement = _agreement(node, tx, caller, message.agreement_id)
         asset = tx.assets.find(agreement.asset_id)
@@ -84,6 +89,14 @@ async def receive_request(node: Node, caller: Caller, message: TransferRequestMe
         return record
 
     return as_seen_by_peers(await node.store.run(tx))
+
+
+def _repeats(known: Transfer, message: TransferRequestMessage) -> bool:
+    """True if `message` says again what opened `known`. Raise PeerError 400 if it is another one."""
+    same = (known.agreement_id, known.format) == (message.agreement_id, message.format)
+    if known.process.us is Role.PROVIDER and (message_key(message) in known.process.seen or same):
+        return True
+    raise PeerError(400, "this pid belongs to another transfer: take a fresh one", "/consumerPid")
 
 
 def _destination(message: TransferRequestMessage) -> Mapping[str, str] | None:
@@ -121,7 +134,7 @@ async def receive_start(node: Node, caller: Caller, pid: str, message: TransferS
     address = _plain(message.data_address) if message.data_address is not None else None
 
     def change(tx: Tx, record: Transfer) -> Transfer:
-        if record.process.us is Role.CONSUMER and address:
+        if record.process.us is Role.CONSUMER and address is not None and "endpoint" in address:
             _keep(node, tx, record, address)
         return record
 
@@ -185,17 +198,15 @@ async def _take(
     address: Mapping[str, str] | None = None,
 ) -> None:
     def tx(tx: Tx) -> None:
-        record = _know(_load(tx, caller, pid), message)
-        process = record.process.receive(event, message_key(message))
+        record = checked_pids(tx, _load(tx, caller, pid), message)
+        process = record.process.receive(event, message_key(message), unique=message.id is not None)
         if process is record.process:
             return  # a repeat: what it asked for is done
-        if record.process.pending is not None and process.pending is None:
-            tx.drop_messages(record.id)
-        record = replace(record, process=process)
+        record = _settled(node, tx, record, event)
+        record = replace(record, process=process, error=None)
         if change is not None:
             record = change(tx, record)
-        detail = record.error or "" if event in (Event.SUSPEND, Event.TERMINATE) else ""
-        party = counterparty(caller)
+        detail, party = record.error or "", counterparty(caller)
         record = arrived(node, tx, record, event, ours=False, party=party, detail=detail, address=address)
         tx.transfers.save(record)
 
@@ -209,17 +220,13 @@ def _load(tx: Tx, caller: Caller, pid: str) -> Transfer:
     return record
 
 
-def _know(record: Transfer, message: Message) -> Transfer:
-    """Check the message's pids against ours; a callback may be the first to tell us the peer's."""
-    pids = {
-        Role.CONSUMER: getattr(message, "consumer_pid", None),
-        Role.PROVIDER: getattr(message, "provider_pid", None),
-    }
-    ours, theirs = pids[record.process.us], pids[record.process.us.other]
-    if ours != record.id:
-        raise PeerError(400, "the pid in the path is not the one in the message", f"/{record.process.us.lower()}Pid")
-    if record.peer_pid is None:
-        return replace(record, peer_pid=theirs)
-    if theirs != record.peer_pid:
-        raise PeerError(400, "not the pid this transfer began with", f"/{record.process.us.other.lower()}Pid")
-    return record
+def _settled(node: Node, tx: Tx, record: Transfer, event: Event) -> Transfer:
+    """Take back our pending message, which the peer's `event` has settled, and tell of it if it is proven by that."""
+    pending = record.process.pending
+    if pending is None:
+        return record
+    tx.drop_messages(record.id)
+    proven = record.process.proven_by(event)
+    if proven is record.process:
+        return record
+    return acknowledged(node, tx, replace(record, process=proven), pending.event, ours=True)

@@ -4,24 +4,19 @@ The right to data lives in the same transaction as the state: a start message is
 whatever ends or pauses a transfer deletes the grant in the same commit, so no token outlives its transfer by a moment.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
-from typing import Any, Final
-from urllib.parse import quote
-
-import structlog
+from dataclasses import replace
+from typing import Final
 
 from connector.exchange.events import transfer_event
-from connector.exchange.negotiation_moves import delayed
+from connector.exchange.moves import decided, delay, due, party_of, pids, post, process_path, tried
 from connector.exchange.node import Node
 from connector.exchange.ports import Tx
 from connector.exchange.records import Agreement, Outgoing, Timer, Transfer
 from connector.exchange.strategy import Act, Decision, TransferView
 from connector.policy.circumstances import Circumstances, Counterparty
 from connector.policy.evaluate import Verdict, ends_at, evaluate
-from connector.protocol.errors import Conflict, LocalError
-from connector.protocol.messages import Message
+from connector.protocol.errors import Conflict
 from connector.protocol.process import Role
 from connector.protocol.transfer import Event, State
 from connector.protocol.transfer_messages import (
@@ -34,15 +29,10 @@ from connector.protocol.transfer_messages import (
 )
 from connector.protocol.vocabulary import EDC, HTTP_PUSH
 
-log = structlog.get_logger()
-DECISION_TIMER: Final = "transfer"
 END_TIMER: Final = "agreement-end"
+PUSH: Final = "push:"
+"""Topic prefix: a push has a lane of its own, so that data that takes long does not hold back our messages."""
 PAUSED: Final = frozenset({State.SUSPENDED, State.COMPLETED, State.TERMINATED})
-
-
-def party_of(node: Node, record: Transfer) -> Counterparty:
-    """The counterparty as we know it without a message of its own at hand."""
-    return Counterparty(record.peer.id, node.directory.bpn_of(record.peer.id), {})
 
 
 def judge(node: Node, tx: Tx, record: Transfer, party: Counterparty) -> Verdict:
@@ -64,9 +54,7 @@ def arrived(
     address: Mapping[str, str] | None = None,
 ) -> Transfer:
     """Note that `event` has brought `record` into its state, tell of it, and ask the strategy what comes next."""
-    who = "we" if ours else "peer"
-    record = record.noted(node.clock.now(), f"{who}:{event}", detail)
-    transfer_event(node, tx, record, address=address)
+    record = acknowledged(node, tx, record, event, ours=ours, detail=detail, address=address)
     if record.process.state in PAUSED:
         close(tx, record)
     if record.process.over:
@@ -74,32 +62,49 @@ def arrived(
         return record
     if ours and event is Event.START and record.process.us is Role.PROVIDER and record.format.startswith(HTTP_PUSH):
         _promise_push(node, tx, record)
-    try:
-        view = TransferView(
-            role=record.process.us,
-            state=record.process.state or State.REQUESTED,
-            event=event,
-            ours=ours,
-            id=record.id,
-            counterparty=party,
-            agreement_id=record.agreement_id,
-            asset_id=record.asset_id,
-            format=record.format,
-            judge=lambda: judge(node, tx, record, party),
-        )
-        return carry_out(node, tx, record, node.transfers.decide(view))
-    except LocalError as error:
-        return record.noted(node.clock.now(), "held", error.reason, error=error.reason)
-    except Exception:  # a plug-in's fault must not undo what the peer was promised
-        log.exception("the transfer strategy failed", transfer=record.id)
-        return record.noted(node.clock.now(), "held", "the strategy failed, see the log", error="the strategy failed")
+    view = TransferView(
+        role=record.process.us,
+        state=record.process.state or State.REQUESTED,
+        event=event,
+        ours=ours,
+        id=record.id,
+        counterparty=party,
+        agreement_id=record.agreement_id,
+        asset_id=record.asset_id,
+        format=record.format,
+        judge=lambda: judge(node, tx, record, party),
+    )
+    return decided(
+        node,
+        record,
+        lambda: node.transfers.decide(view),
+        lambda record, decision: carry_out(node, tx, record, decision),
+    )
+
+
+def acknowledged(
+    node: Node,
+    tx: Tx,
+    record: Transfer,
+    event: Event,
+    *,
+    ours: bool,
+    detail: str = "",
+    address: Mapping[str, str] | None = None,
+) -> Transfer:
+    """Note that `event` has brought `record` into its state, and tell of it."""
+    record = record.noted(node.clock.now(), f"{'we' if ours else 'peer'}:{event}", detail)
+    transfer_event(node, tx, record, address=address)
+    return record
 
 
 def close(tx: Tx, record: Transfer) -> None:
-    """Take away the right to data: our grant as provider, our endpoint data reference as consumer."""
+    """Take away the right to data: our grant or push as provider, our endpoint data reference as consumer."""
     rights = tx.grants if record.process.us is Role.PROVIDER else tx.edrs
     if rights.find(record.id) is not None:
         rights.delete(record.id)
+    if record.process.us is Role.PROVIDER and record.format.startswith(HTTP_PUSH):
+        tx.drop_messages(PUSH + record.id)
 
 
 def carry_out(node: Node, tx: Tx, record: Transfer, decision: Decision) -> Transfer:
@@ -107,7 +112,7 @@ def carry_out(node: Node, tx: Tx, record: Transfer, decision: Decision) -> Trans
     if decision.act == Act.HOLD:
         return record
     if decision.after_ms > 0:
-        tx.set_timer(delayed(DECISION_TIMER, record, decision, asdict(replace(decision, after_ms=0))))
+        delay(tx, record, decision)
         return record
     if decision.act not in _MOVES:
         raise Conflict(f"{decision.act} is not an act of a transfer")
@@ -116,16 +121,9 @@ def carry_out(node: Node, tx: Tx, record: Transfer, decision: Decision) -> Trans
 
 def decision_due(node: Node, tx: Tx, timer: Timer) -> None:
     """Carry out a delayed decision, unless the process has gone on or ended since."""
-    record, detail = tx.transfers.find(timer.subject), json.loads(timer.detail)
-    if record is None or record.process.over or record.updated_at != detail["made_at"]:
-        return
-    doc = detail["decision"]
-    doc["reasons"] = tuple(doc["reasons"])
-    try:
-        record = carry_out(node, tx, record, Decision(**doc))
-    except LocalError as error:
-        record = record.noted(node.clock.now(), "held", error.reason)
-    tx.transfers.save(record)
+    record = tx.transfers.find(timer.subject)
+    if record is not None and (decision := due(timer, record)) is not None:
+        tx.transfers.save(tried(node, record, decision, lambda r, d: carry_out(node, tx, r, d)))
 
 
 def agreement_ended(node: Node, tx: Tx, timer: Timer) -> None:
@@ -134,7 +132,9 @@ def agreement_ended(node: Node, tx: Tx, timer: Timer) -> None:
     if record is None or record.process.over:
         return
     verdict = judge(node, tx, record, party_of(node, record))
-    if not verdict.permitted:
+    if verdict.permitted:
+        _watch_end(tx, record, tx.agreements.get(record.agreement_id), after=timer.due_at)
+    else:
         tx.transfers.save(end(node, tx, record, verdict.public_reason))
 
 
@@ -177,8 +177,8 @@ def _start(node: Node, tx: Tx, record: Transfer, _: Decision) -> Transfer:
         if not record.format.startswith(HTTP_PUSH):
             address = _open(node, tx, record)
         _watch_end(tx, record, agreement)
-    message = TransferStartMessage(**_pids(node, record), data_address=address)
-    return post(node, tx, record, Event.START, message, _path(record, "start"))
+    message = TransferStartMessage(**pids(node, record), data_address=address)
+    return post(node, tx, record, Event.START, message, process_path(record, "start"))
 
 
 def _open(node: Node, tx: Tx, record: Transfer) -> DataAddress:
@@ -190,38 +190,43 @@ def _open(node: Node, tx: Tx, record: Transfer) -> DataAddress:
     return address
 
 
-def _watch_end(tx: Tx, record: Transfer, agreement: Agreement) -> None:
-    if (due := ends_at(agreement.policy, agreement.created_at)) is not None:
-        tx.set_timer(Timer(f"end:{record.id}", due, END_TIMER, record.id))
+def _watch_end(tx: Tx, record: Transfer, agreement: Agreement, after: int | None = None) -> None:
+    if (moment := ends_at(agreement.policy, agreement.created_at, after)) is not None:
+        tx.set_timer(Timer(f"end:{record.id}", moment, END_TIMER, record.id))
 
 
 def _suspend(node: Node, tx: Tx, record: Transfer, decision: Decision) -> Transfer:
-    message = TransferSuspensionMessage(**_pids(node, record), code=decision.code, reason=decision.reasons)
-    record = post(node, tx, record, Event.SUSPEND, message, _path(record, "suspension"))
+    message = TransferSuspensionMessage(**pids(node, record), code=decision.code, reason=decision.reasons)
+    record = post(node, tx, record, Event.SUSPEND, message, process_path(record, "suspension"))
     close(tx, record)
     return record
 
 
 def _complete(node: Node, tx: Tx, record: Transfer, _: Decision) -> Transfer:
-    message = TransferCompletionMessage(**_pids(node, record))
-    record = post(node, tx, record, Event.COMPLETE, message, _path(record, "completion"))
+    message = TransferCompletionMessage(**pids(node, record))
+    record = post(node, tx, record, Event.COMPLETE, message, process_path(record, "completion"))
     close(tx, record)
     return record
 
 
 def _terminate(node: Node, tx: Tx, record: Transfer, decision: Decision) -> Transfer:
     reason = "; ".join(decision.reasons)
+    reachable = record.process.state is not None and record.peer_pid is not None
+    if reachable:
+        record.process.send(Event.TERMINATE, record.id)  # raises Conflict before anything is taken back
+    elif record.process.over:
+        raise Conflict(f"the transfer is {record.process.state} already")
     tx.drop_messages(record.id)
     tx.drop_timers(record.id)
     close(tx, record)
-    if record.process.state is None or record.peer_pid is None:
+    if not reachable:
         ended = record.process.abandon()
         record = record.noted(node.clock.now(), "abandoned", reason, process=ended, error=reason or None)
         transfer_event(node, tx, record)
         return record
-    message = TransferTerminationMessage(**_pids(node, record), code=decision.code, reason=decision.reasons)
-    record = replace(record, error=reason or None)
-    return post(node, tx, record, Event.TERMINATE, message, _path(record, "termination"))
+    message = TransferTerminationMessage(**pids(node, record), code=decision.code, reason=decision.reasons)
+    record = post(node, tx, record, Event.TERMINATE, message, process_path(record, "termination"))
+    return replace(record, error=reason or None)
 
 
 _Move = Callable[[Node, Tx, Transfer, Decision], Transfer]
@@ -241,7 +246,7 @@ def _promise_push(node: Node, tx: Tx, record: Transfer) -> None:
         Outgoing(
             id=node.ids(),
             created_at=now,
-            topic=record.id,
+            topic=PUSH + record.id,
             kind="push",
             event="PUSH",
             url=(record.destination or {}).get("baseUrl", ""),
@@ -249,37 +254,3 @@ def _promise_push(node: Node, tx: Tx, record: Transfer) -> None:
             due_at=now,
         )
     )
-
-
-def _pids(node: Node, record: Transfer) -> dict[str, Any]:
-    ours, theirs = record.id, record.peer_pid or ""
-    consumer = record.process.us is Role.CONSUMER
-    return {
-        "id": node.ids(),
-        "consumer_pid": ours if consumer else theirs,
-        "provider_pid": theirs if consumer else ours,
-    }
-
-
-def _path(record: Transfer, rest: str) -> str:
-    return f"/transfers/{quote(record.peer_pid or '', safe='')}/{rest}"
-
-
-def post(node: Node, tx: Tx, record: Transfer, event: Event, message: Message, path: str) -> Transfer:
-    """Make `message` pending and promise it. Raise Conflict if the state does not allow it."""
-    key, now = message.id or node.ids(), node.clock.now()
-    record = replace(record, process=record.process.send(event, key), updated_at=now)
-    tx.send(
-        Outgoing(
-            id=key,
-            created_at=now,
-            topic=record.id,
-            kind="transfer",
-            event=event,
-            url=record.peer.address + path,
-            body=json.dumps(message.to_json(), separators=(",", ":")).encode(),
-            audience=record.peer.id,
-            due_at=now,
-        )
-    )
-    return record
