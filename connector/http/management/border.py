@@ -55,25 +55,19 @@ async def bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def render(_: web.Request, error: ConnectorError) -> web.Response:
     """EDC's error body."""
-    match error:
-        case LocalError():
-            status, kind, value = error.status, error.kind, error.value
-        case PeerError():
-            status, kind, value = error.status, _KINDS.get(error.status, "InvalidRequest"), None
-        case _:
-            status, kind, value = 500, LocalError.kind, None
+    status, kind, value = LocalError.status, LocalError.kind, None
+    if isinstance(error, LocalError):
+        status, kind, value = error.status, error.kind, error.value
+    elif isinstance(error, PeerError):  # the request itself: its key, its path, its bytes
+        status, kind = error.status, _KINDS.get(error.status, "InvalidRequest")
     detail = {"message": error.reason, "type": kind, "path": error.pointer or None, "invalidValue": value}
     return answer([detail], status=status)
 
 
 def answer(doc: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A JSON answer; 200 also for what was created, because clients compare with it."""
-    body = orjson.dumps(doc, default=_plain)
+    body = orjson.dumps(doc, default=str)
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
-
-
-def _plain(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def done() -> web.Response:

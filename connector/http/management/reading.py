@@ -130,8 +130,6 @@ def selector(doc: Mapping[str, Any]) -> tuple[Criterion, ...]:
 def callbacks(doc: Mapping[str, Any]) -> tuple[CallbackAddress, ...]:
     """Where the operator's systems want to hear of this process."""
     rows = doc.get("callbackAddresses", [])
-    if not isinstance(rows, list):
-        raise Invalid("callbackAddresses is a list", "/callbackAddresses", rows)
     return tuple(_callback(row, f"/callbackAddresses/{i}") for i, row in enumerate(rows))
 
 
