@@ -104,7 +104,8 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
             else None
         )
         public_app = _public(config, node, plane, engine, key)
-        public = await serve(public_app, config.host, config.port, tls=tls.context if tls else None, exact_paths=True)
+        context = tls.context if tls else None
+        public = await serve(public_app, config.host, config.port, tls=context, exact_below=DATA_PATH)
         stack.push_async_callback(public.close)
         private = management_app(
             node, engine, api_key=config.management_key, base_path=config.management_path, data_url=config.data_url

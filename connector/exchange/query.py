@@ -5,7 +5,8 @@ the expanded key of a property. What a path means is the storage's business; an 
 probe field names and must hear that one does not exist.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,13 +73,10 @@ def parse_query(doc: object, pointer: str = "") -> QuerySpec:
     sort = doc.get("sortField")
     if sort is not None and not isinstance(sort, str):
         raise Invalid("sortField is a string", f"{pointer}/sortField", sort)
-    return QuerySpec(
-        offset=_integer(doc, "offset", 0, pointer),
-        limit=_integer(doc, "limit", DEFAULT_LIMIT, pointer),
-        sort_field=sort,
-        descending=order == "DESC",
-        criteria=parse_criteria(doc.get("filterExpression"), f"{pointer}/filterExpression"),
-    )
+    offset, limit = _integer(doc, "offset", 0, pointer), _integer(doc, "limit", DEFAULT_LIMIT, pointer)
+    criteria = parse_criteria(doc.get("filterExpression"), f"{pointer}/filterExpression")
+    with _placed(pointer):
+        return QuerySpec(offset, limit, sort, order == "DESC", criteria)
 
 
 def parse_criteria(doc: object, pointer: str = "") -> tuple[Criterion, ...]:
@@ -100,10 +98,23 @@ def _criterion(doc: object, pointer: str) -> Criterion:
     if "operandRight" not in doc:
         raise Invalid("operandRight is missing", f"{pointer}/operandRight")
     right = _plain(doc["operandRight"])
+    place = f"{pointer}/operandRight"
     if operator.lower() in LISTS:
         right = right if isinstance(right, list) else [right]
-        return Criterion(left, operator.lower(), tuple(_scalar(_plain(v), f"{pointer}/operandRight") for v in right))
-    return Criterion(left, operator.lower(), _scalar(right, f"{pointer}/operandRight"))
+        operand: Scalar | tuple[Scalar, ...] = tuple(_scalar(_plain(v), place) for v in right)
+    else:
+        operand = _scalar(right, place)
+    with _placed(pointer):
+        return Criterion(left, operator.lower(), operand)
+
+
+@contextmanager
+def _placed(pointer: str) -> Iterator[None]:
+    """Put the place of an object in front of the places that its constructor names."""
+    try:
+        yield
+    except Invalid as error:
+        raise Invalid(error.reason, pointer + error.pointer, error.value) from error
 
 
 def _plain(value: object) -> object:

@@ -173,13 +173,14 @@ def _answer_first(release: Release) -> Middleware:
         """Send the whole answer before any message that this request has caused."""
         if request.method != "POST":
             return await handler(request)
-        with hold() as messages:
-            try:
+        messages: list[Outgoing] = []
+        try:
+            with hold() as messages:
                 response = await handler(request)
                 if messages:
                     await finish_response(request, response)
-            finally:
-                release(messages)
+        finally:
+            release(messages)
         return response
 
     return answer_first

@@ -108,8 +108,8 @@ def _judge(request: web.Request, exc: Exception) -> tuple[ConnectorError, dict[s
             return LocalError(f"internal error: see the operator's log, id {request.get(CORRELATION, 'unknown')}"), {}
 
 
-def collapse_slashes(server: web.Server) -> None:
-    """Make a server read `/a//b` as `/a/b`, before routing.
+def collapse_slashes(server: web.Server, *, exact_below: str | None = None) -> None:
+    """Make a server read `/a//b` as `/a/b`, before routing, but for paths that begin with `exact_below`.
 
     Some client libraries join a base with a trailing slash and a path with a leading one. A middleware comes too late,
     as the route is chosen by then; the request factory is where the path is still only text.
@@ -118,7 +118,8 @@ def collapse_slashes(server: web.Server) -> None:
 
     def tolerant(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
         path, mark, query = message.path.partition("?")
-        if "//" in path and path.startswith("/"):
+        exact = exact_below is not None and path.startswith(exact_below)
+        if "//" in path and path.startswith("/") and not exact:
             whole = _SLASHES.sub("/", path) + mark + query
             message = message._replace(path=whole, url=URL(whole, encoded=True))
         request: web.BaseRequest = make(message, *rest)

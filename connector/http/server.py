@@ -56,11 +56,11 @@ async def serve(
     *,
     tls: SSLContext | None = None,
     limits: Limits = DEFAULT_LIMITS,
-    exact_paths: bool = False,
+    exact_below: str | None = None,
 ) -> Listener:
     """Start serving. port 0 takes a free one.
 
-    exact_paths: leave doubled slashes in paths alone (a proxy of foreign paths wants that).
+    exact_below: doubled slashes stay in paths that begin with this (a proxy of foreign paths wants that).
     Raises LocalError if the address cannot be listened on.
     """
     runner = web.AppRunner(
@@ -75,8 +75,8 @@ async def serve(
         max_headers=limits.max_fields,
     )
     await runner.setup()
-    if runner.server and not exact_paths:
-        collapse_slashes(runner.server)
+    if runner.server:
+        collapse_slashes(runner.server, exact_below=exact_below)
     try:
         await web.TCPSite(runner, host, port, ssl_context=tls).start()
     except OSError as exc:

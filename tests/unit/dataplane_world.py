@@ -250,7 +250,7 @@ async def running(extra: Mapping[str, Source] | None = None, *, idle_s: float = 
     it = world({"HttpData": http, "ProxyHttpData": http, **(extra or {})}, outbound)
     app = application(render)
     app.add_routes(public_routes(it.plane))
-    listener = await serve(app, "127.0.0.1", 0, exact_paths=True)
+    listener = await serve(app, "127.0.0.1", 0, exact_below="/")
     it.url = f"{listener.url}/public"
     async with ClientSession(auto_decompress=False, cookie_jar=DummyCookieJar()) as it.session:
         try:
@@ -270,7 +270,7 @@ async def backend(handler: Callable[[web.Request], Any]) -> AsyncIterator[str]:
         return cast("web.StreamResponse", await handler(request))
 
     app.router.add_route("*", "/{tail:.*}", handle)
-    listener = await serve(app, "127.0.0.1", 0, exact_paths=True)
+    listener = await serve(app, "127.0.0.1", 0, exact_below="/")
     try:
         yield listener.url
     finally:
