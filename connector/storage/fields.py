@@ -149,10 +149,15 @@ class ColumnFields:
         return Order((key, name), lambda: [field.expression], params)
 
     def _find(self, left: str, pointer: str, name: str) -> tuple[str, Field, dict[str, Any]]:
-        path = [part.removeprefix(EDC) for part in operand_path(left)]
+        words = operand_path(left)
+        path = [word.removeprefix(EDC) for word in words]
         if path[0] == PRIVATE and len(path) > 1 and self._private is not None:
             place = f"{name}_path"
-            return PRIVATE, Field(private_property(self._private, place)), {place: orjson.dumps(path).decode()}
+            return (
+                PRIVATE,
+                Field(private_property(self._private, place)),
+                {place: orjson.dumps([PRIVATE, *words[1:]]).decode()},
+            )
         key = ID if path == ["@id"] else ".".join(path)
         if (field := self._names.get(key)) is None:
             known = ", ".join((*self._names, f"{PRIVATE}.'...'") if self._private is not None else self._names)

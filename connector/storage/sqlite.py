@@ -160,7 +160,7 @@ class _Writing:
             for job in jobs:
                 self._run(job, alone=len(jobs) == 1)
             connection.control("ROLLBACK" if all(job.error is not None for job in jobs) else "COMMIT")
-        except Unavailable as error:
+        except BaseException as error:  # noqa: BLE001 - nobody may wait for ever, so this thread never ends of a fault
             self._tx.taken()
             self._roll_back()
             for job in jobs:
@@ -188,7 +188,7 @@ class _Writing:
     def _roll_back(self) -> None:
         """After a failed statement about the transaction it may still be open."""
         self._connection.lost = False
-        with contextlib.suppress(Unavailable):  # there was none
+        with contextlib.suppress(Exception):  # there was none
             self._connection.control("ROLLBACK")
 
 

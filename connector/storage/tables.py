@@ -199,7 +199,7 @@ outbox: Final = Table(
     Column("dead", Boolean, nullable=False),
     _text("auth_key", optional=True),
     _text("auth_code_id", optional=True),
-    Index("outbox_by_due", "dead", "due_at"),
+    Index("outbox_by_due", "dead", "due_at", "id"),
     Index("outbox_by_topic", "topic"),
 )
 timer: Final = Table(
@@ -210,7 +210,7 @@ timer: Final = Table(
     _text("kind"),
     _text("subject"),
     _text("detail"),
-    Index("timer_by_due", "due_at"),
+    Index("timer_by_due", "due_at", "id"),
     Index("timer_by_subject", "subject"),
 )
 

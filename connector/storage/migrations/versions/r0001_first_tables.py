@@ -66,6 +66,7 @@ def upgrade() -> None:
     """Create everything."""
     _published_tables()
     _process_tables()
+    _contract_tables()
     _other_tables()
     _offer_tables()
 
@@ -110,6 +111,9 @@ def _process_tables() -> None:
         **by,
         agreement=["agreement_id"],
     )
+
+
+def _contract_tables() -> None:
     _record(
         "agreement",
         *_numbers("created_at"),
@@ -163,10 +167,12 @@ def _other_tables() -> None:
         *_text("last_error", nullable=True),
         Column("dead", Boolean, nullable=False),
         *_text("auth_key", "auth_code_id", nullable=True),
-        due=["dead", "due_at"],
+        due=["dead", "due_at", "id"],
         topic=["topic"],
     )
-    _record("timer", *_numbers("due_at"), *_text("kind", "subject", "detail"), due=["due_at"], subject=["subject"])
+    _record(
+        "timer", *_numbers("due_at"), *_text("kind", "subject", "detail"), due=["due_at", "id"], subject=["subject"]
+    )
 
 
 def _offer_tables() -> None:
