@@ -1,7 +1,6 @@
 """What the management tests share: one node in memory behind a real listener, and a counterparty that a test writes.
 
-Every answer is compared with the OpenAPI file: its path, its status and its body. So no test can pass with an answer
-that the file does not promise.
+Every answer is compared with the OpenAPI file (`management_contract`).
 """
 
 import asyncio
@@ -11,13 +10,9 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
-import yaml
-from jsonschema import Draft202012Validator
 from typing_extensions import override
 from yarl import URL
 
@@ -50,6 +45,7 @@ from connector.protocol.transfer_messages import DataAddress, TransferRequestMes
 from connector.protocol.vocabulary import HTTP_ENDPOINT, HTTP_PULL, HTTP_PUSH
 from connector.semantics.registry import bundled
 from connector.storage.sqlite import SqliteStore
+from tests.integration.management_contract import Reply, assert_promised
 
 OURS, THEIRS = "did:web:ours.example", "did:web:theirs.example"
 OUR_BPN, THEIR_BPN = "BPNL00000000OURS", "BPNL0000000THEIR"
@@ -58,7 +54,6 @@ KEY = "the-operators-key"
 NOW = 1_790_000_000_000
 VOCAB = {"@vocab": "https://w3id.org/edc/v0.0.1/ns/"}
 EDC = VOCAB["@vocab"]
-SPEC_FILE = Path(__file__).parents[2] / "docs" / "openapi" / "management.yaml"
 
 
 class FixedClock(Clock):
@@ -193,67 +188,6 @@ class CountingRefresher(Refresher):
         self.refreshed += 1
         token = {"authorization": f"token-{self.refreshed}"} if "refreshToken" in edr.address else {}
         return Edr(**{n: getattr(edr, n) for n in edr.__slots__} | {"address": {**edr.address, **token}})
-
-
-class Reply(NamedTuple):
-    status: int
-    body: Any
-    headers: Mapping[str, str]
-
-    @property
-    def error(self) -> dict[str, Any]:
-        """The one error of an error answer."""
-        assert isinstance(self.body, list)
-        assert len(self.body) == 1, self.body
-        found: dict[str, Any] = self.body[0]
-        return found
-
-
-@cache
-def specification() -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load(SPEC_FILE.read_text(encoding="utf-8"))
-    return document
-
-
-def _resolved(doc: Any) -> Any:  # noqa: ANN401 - any JSON
-    while isinstance(doc, dict) and "$ref" in doc:
-        found: Any = specification()
-        for part in doc["$ref"].removeprefix("#/").split("/"):
-            found = found[part.replace("~1", "/").replace("~0", "~")]
-        doc = found
-    return doc
-
-
-def _operation(method: str, path: str) -> dict[str, Any] | None:
-    """The operation of the file that a request is; literal segments go before parameters."""
-    matches = [
-        item
-        for template, item in specification()["paths"].items()
-        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) and method.lower() in item
-    ]
-    literal = specification()["paths"].get(path)
-    found: dict[str, Any] | None = (literal or (matches[0] if matches else {})).get(method.lower())
-    return found
-
-
-def assert_promised(method: str, path: str, reply: Reply) -> None:
-    """The answer is one that the OpenAPI file promises."""
-    operation = _operation(method, path)
-    if operation is None:
-        assert reply.status in (401, 404, 405), f"{method} {path} is not in the file"
-        return
-    responses = operation["responses"]
-    response = _resolved(responses.get(str(reply.status)) or responses["default"])
-    assert str(reply.status) in responses or reply.status not in range(200, 300), f"{method} {path}: {reply.status}"
-    for name, header in response.get("headers", {}).items():
-        assert name in reply.headers or not _resolved(header).get("required"), f"{method} {path}: no {name}"
-    content = response.get("content")
-    if content is None:
-        assert reply.body is None
-        return
-    schema = {**content["application/json"]["schema"], "components": specification()["components"]}
-    faults = [f"{e.json_path}: {e.message}" for e in Draft202012Validator(schema).iter_errors(reply.body)]
-    assert not faults, f"{method} {path} -> {reply.status} {reply.body}: {faults}"
 
 
 @dataclass

@@ -12,7 +12,6 @@ from typing import Final
 
 from aiohttp import web
 
-from connector.engine.engine import Engine
 from connector.exchange.node import Node
 from connector.exchange.publish import PASSPORT_STORE
 from connector.http.health import Check, health_routes, store_check
@@ -31,7 +30,7 @@ from connector.http.management import (
     transferprocesses,
     vault,
 )
-from connector.http.management.border import ENGINE, MAX_BODY, NODE, bodies, guard, render
+from connector.http.management.border import MAX_BODY, NODE, WAITER, Waiter, bodies, guard, render
 from connector.http.middleware import application
 from connector.protocol.errors import Invalid
 
@@ -49,7 +48,7 @@ def management_routes() -> list[web.RouteDef]:
 
 def management_app(
     node: Node,
-    engine: Engine,
+    engine: Waiter,
     *,
     api_key: str,
     base_path: str = "/management",
@@ -67,7 +66,7 @@ def management_app(
     if base == "/" or not api_key:
         raise Invalid("the management API needs a base path other than / and an API key")
     api = web.Application(middlewares=[guard(api_key), bodies], client_max_size=MAX_BODY)
-    api[NODE], api[ENGINE] = node, engine
+    api[NODE], api[WAITER] = node, engine
     api[equipment.PLANE] = equipment.EmbeddedPlane(data_url, tuple(source_types))
     api.add_routes(management_routes())
     app = application(render, max_bytes=MAX_BODY)

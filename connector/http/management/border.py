@@ -5,14 +5,13 @@ wrong, 502 for a counterparty that cannot be asked. `path` is a JSON pointer int
 """
 
 import hmac
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol
 
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from connector.engine.engine import Engine
 from connector.exchange.node import Node
 from connector.http.body import read_json
 from connector.protocol.errors import ConnectorError, LocalError, PeerError, Unreachable
@@ -21,8 +20,17 @@ MAX_BODY: Final = 16 << 20
 """Bytes; payloads of the passport store come through here, whole."""
 KEY_HEADER: Final = "X-Api-Key"
 
+
+class Waiter(Protocol):
+    """What the API needs of the node's engine."""
+
+    async def wait_until(self, identifier: str, reached: Callable[[], Awaitable[bool]], seconds: float) -> None:
+        """Return when `reached` says so or the time is over; ask it again after each event about `identifier`."""
+        ...
+
+
 NODE: Final = web.AppKey("node", Node)
-ENGINE: Final = web.AppKey("engine", Engine)
+WAITER: Final[web.AppKey[Waiter]] = web.AppKey("waiter")
 BODY: Final = web.RequestKey("body", object)
 """The decoded JSON of the request; None if it has none."""
 

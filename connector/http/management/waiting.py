@@ -13,7 +13,7 @@ from aiohttp import web
 
 from connector.exchange.ports import Tx
 from connector.exchange.records import Negotiation, Transfer
-from connector.http.management.border import ENGINE, NODE
+from connector.http.management.border import NODE, WAITER
 from connector.protocol.errors import Invalid
 
 LONGEST_S: Final = 60.0
@@ -42,7 +42,7 @@ def wanted(request: web.Request, states: type[StrEnum]) -> tuple[frozenset[str],
 
 async def settled(request: web.Request, load: Callable[[Tx], R], wish: tuple[frozenset[str], float] | None) -> R:
     """The process as it is when it is in a wanted state or over, or the time is up; at once without a wish."""
-    store, engine = request.app[NODE].store, request.app[ENGINE]
+    store, engine = request.app[NODE].store, request.app[WAITER]
     record = await store.read(load)
     if wish is None:
         return record
