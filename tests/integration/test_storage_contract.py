@@ -475,6 +475,35 @@ class TestOffers:
         assert await store.read(lambda tx: tx.offers.find("asset-1", "BPNL1")) is None
         assert await store.read(lambda tx: tx.offers.find("nothing", "BPNL1")) is None
 
+    @pytest.mark.parametrize("asset_first", [True, False])
+    @pytest.mark.parametrize(
+        "selector",
+        [
+            (),
+            (Criterion("id", "=", "asset-1"),),
+            (Criterion("weight", "<", 8), Criterion("asset:prop:id", "in", ("asset-1", "asset-9"))),
+            (Criterion("weight", "=", "7"), Criterion(f"'{records.TYPE}'.'@id'", "in", (records.BUNDLE,))),
+            (Criterion(records.TYPE, "like", "%#Submodel%"),),
+            (Criterion("weight", "contains", 7), Criterion("id", "!=", "asset-2")),
+        ],
+    )
+    async def test_an_offer_arises_whichever_is_published_first(
+        self, store: Store, selector: tuple[Criterion, ...], asset_first: bool
+    ) -> None:
+        def definition(tx: Tx) -> None:
+            tx.definitions.add(records.definition("d", *selector))
+            tx.offers.put_definition(records.definition("d", *selector), frozenset({"BPNL1"}))
+
+        def assets(tx: Tx) -> None:
+            for asset in (records.asset(), records.asset("asset-2", {f"{EDC}name": "other"})):
+                tx.assets.add(asset)
+                tx.offers.put_asset(asset)
+
+        for publish in (assets, definition) if asset_first else (definition, assets):
+            await store.run(publish)
+        page = await store.read(lambda tx: tx.offers.page("BPNL1", limit=10))
+        assert [o.asset.id for o in page] == (["asset-1"] if selector else ["asset-1", "asset-2"])
+
     async def test_private_properties_select_but_cannot_be_asked_for(self, store: Store) -> None:
         owner = Criterion("privateProperties.owner", "=", "Müller")
 
