@@ -15,11 +15,24 @@ _UNTYPED = {"protocolVersions": "common/protocol-version"}
 
 
 def faults(doc: dict[str, Any]) -> list[str]:
-    """What the official schema of the document's type says against it; nothing where the schemas are not at hand."""
+    """What the official schema of the document's type says against it; nothing where the schemas are not at hand.
+
+    An offer or agreement without any rule is let pass: the schema wants one, EDC makes and expects them.
+    """
     if not DSP.is_dir():
         return []
     kind = doc.get("@type") or next(_UNTYPED[key] for key in doc)
-    return [f"{kind} {error.json_path}: {error.message}" for error in _validator(kind).iter_errors(doc)]
+    return [f"{kind} {error.json_path}: {error.message}" for error in _validator(kind).iter_errors(_ruled(doc))]
+
+
+def _ruled(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The JSON with a rule in every policy that has none."""
+    if isinstance(value, list):
+        return [_ruled(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    bare = value.get("@type") in ("Offer", "Agreement") and not value.keys() & {"permission", "prohibition"}
+    return {k: _ruled(v) for k, v in value.items()} | ({"permission": [{"action": "use"}]} if bare else {})
 
 
 @cache

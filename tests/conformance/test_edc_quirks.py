@@ -5,7 +5,6 @@ internals of a kit, has no test. Every message that the node sends here is held 
 """
 
 import json
-import socket
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from connector.config import DSP_PATH
-from connector.exchange import catalog, negotiate, transfer
+from connector.exchange import catalog, negotiate, negotiation_inbound, transfer
 from connector.exchange.records import Peer
 from connector.exchange.strategy import Act, Decision
 from connector.http.server import serve
 from connector.policy.parse import parse_policy
 from connector.protocol.catalog import parse_links, read_catalog
+from connector.protocol.messages import Message
 from tests.integration.dsp_world import (
     CONTEXT,
     DATED,
@@ -183,22 +182,25 @@ async def test_06_a_start_may_overtake_the_answer_to_our_transfer_request(us: Wo
     await us.settled(begun.id, "STARTED")
 
 
-async def test_06_we_answer_before_we_send_the_next_message(us: World) -> None:
-    """EDC gives up when our agreement comes before our answer: when it comes, the answer is in the peer's socket."""
-    arrived: list[bytes] = []
-    body = json.dumps(us.request(us.offer(await us.publish()))).encode()
-    head = f"POST {DSP_PATH}/2025-1/negotiations/request HTTP/1.1\r\nHost: us\r\nContent-Length: {len(body)}\r\n"
-    with socket.create_connection(("127.0.0.1", us.running.public.port)) as line:
-        line.setblocking(False)
+async def test_06_we_answer_before_we_send_the_next_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EDC gives up when our agreement comes before our answer: nothing leaves, however slow the answer is."""
+    seen: list[int] = []
+    take = negotiation_inbound.receive_request
 
-        async def look(_: dict[str, Any]) -> None:
-            arrived.append(line.recv(1 << 16, socket.MSG_PEEK))
+    async def take_slowly(*args: Any) -> Message:
+        shown = await take(*args)
+        for _ in range(5):  # more than enough for a message that could leave
+            async with here.session.get(f"{here.peer.root}/somewhere"):
+                pass
+        seen.append(len(here.peer.got))
+        return shown
 
-        us.peer.before["ContractAgreementMessage"] = look
-        line.send(f"{head}Authorization: {mock_token(THEM)}\r\n\r\n".encode() + body)
-        await us.peer.next("ContractAgreementMessage")
-    assert arrived[0].startswith(b"HTTP/1.1 201 ")
-    assert arrived[0].endswith(b"}")
+    monkeypatch.setattr(negotiation_inbound, "receive_request", take_slowly)
+    async with world(tmp_path) as here:
+        here.peer.pages["/somewhere"] = {}
+        opened = await here.post("/negotiations/request", here.request(here.offer(await here.publish())))
+        assert (opened.status, seen) == (201, [0])
+        await here.peer.next("ContractAgreementMessage")
 
 
 async def test_07_a_consumer_shows_its_transfer(us: World) -> None:
