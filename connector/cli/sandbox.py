@@ -10,7 +10,7 @@ import click
 from connector.cli.terminal import Said, json_option, refusals, say
 from connector.http.server import stop_signal
 from connector.protocol.errors import Invalid, LocalError
-from connector.sandbox.nodes import Sandbox, write_atomically
+from connector.sandbox.nodes import SHELL_FILE, Sandbox, write_atomically
 from connector.sandbox.nodes import sandbox as running
 
 
@@ -77,5 +77,9 @@ def _table(box: Sandbox) -> Said:
     shown: list[dict[str, Any]] = [member.to_json() for member in box.members.values()]
     columns = ("name", "did", "bpn", "dsp", "management", "api_key")
     rows = [[node[column] for column in columns] for node in shown]
-    lines = [f"{len(rows)} nodes are ready; Ctrl-C ends them", f"folder: {Path(shown[0]['folder']).parent}"]
+    folder = Path(shown[0]["folder"]).parent
+    lines = [
+        f"{len(rows)} nodes are ready; Ctrl-C ends them",
+        f"folder: {folder}, for a shell: . {folder / SHELL_FILE}",
+    ]
     return Said({"nodes": shown}, lines, columns, rows)

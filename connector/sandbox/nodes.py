@@ -26,6 +26,7 @@ PORTS_FILE: Final = "ports.json"
 CONFIG_FILE: Final = "node.toml"
 KEY_FILE: Final = "api-key"
 LOG_FILE: Final = "node.log"
+SHELL_FILE: Final = "env"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,15 @@ class Sandbox:
             for death in deaths:
                 death.cancel()
 
+    def shell(self) -> str:
+        """For people with a shell: variables with each node's management address, API key, DSP address and number."""
+        lines = []
+        for name, who in self.participants.items():
+            variable = name.upper().replace("-", "_")
+            values = {"": who.management, "_KEY": who.api_key, "_DSP": who.dsp, "_DID": who.did, "_BPN": who.bpn}
+            lines += [f"{variable}{suffix}={value}\n" for suffix, value in values.items()]
+        return "".join(lines)
+
     def pair_json(self, label: str) -> dict[str, Any]:
         """Cell maker and OEM as measuring tools want a pair of connectors. Raise Invalid if one is missing."""
         if CELL_MAKER.name not in self.members or OEM.name not in self.members:
@@ -120,7 +130,9 @@ async def sandbox(count: int, folder: Path | None = None) -> AsyncIterator[Sandb
             places = _places(root, companies(count), ports)
             participants = [_prepare(place, places) for place in places]
             ports.hand_over()
-            yield await _start(places, participants, stack)
+            box = await _start(places, participants, stack)
+            write_atomically(root / SHELL_FILE, box.shell())
+            yield box
 
 
 def _made(folder: Path) -> Path:
