@@ -88,9 +88,6 @@ class Config:
     transfer_strategy: str = setting(
         "strategy.transfer", "auto, manual, or package.module:Class of a plug-in.", default="auto"
     )
-    plugins: tuple[str, ...] = setting(
-        "strategy.plugins", "package.module:function of set-up hooks, called with the running node.", default=()
-    )
 
     database: str = setting("store.url", "sqlite (a file in node.data) or a PostgreSQL URL.", default="sqlite")
 

@@ -45,14 +45,15 @@ from connector.http.tls import Reloader
 from connector.identity.did import did_document, did_document_path
 from connector.identity.didweb import DidIdentity
 from connector.identity.directory import Directory
-from connector.identity.keys import SigningKey, VerificationKey, load_or_create
+from connector.identity.keys import SigningKey, load_or_create
 from connector.identity.mock import MockIdentity
 from connector.identity.replay import ReplayGuard
 from connector.identity.resolver import DidResolver
 from connector.identity.tokens import TokenVerifier
 from connector.passport.notary import KeyNotary
 from connector.protocol.did_services import find_dsp_endpoints, service_entries
-from connector.protocol.errors import Invalid, PeerError
+from connector.protocol.errors import Invalid
+from connector.protocol.vocabulary import VERSION
 from connector.semantics.registry import bundled
 from connector.semantics.validation import validate
 from connector.storage.sqlite import SqliteStore
@@ -123,48 +124,25 @@ async def _store(config: Config) -> Store:
 
 def _node(config: Config, store: Store, key: SigningKey, stack: AsyncExitStack) -> tuple[Node, EmbeddedDataPlane]:
     clock, directory = SystemClock(), Directory(config.directory)
-    open_to = config.development
-    wire = Outbound(
-        AddressPolicy(allow_loopback=open_to, allow_private=open_to, allow_http=open_to), trust=config.trust
-    )
-    hooks = Outbound(AddressPolicy(allow_loopback=True, allow_private=True, allow_http=True), trust=config.trust)
-    backends = Backends()
-    for client in (wire, hooks, backends):
-        stack.push_async_callback(client.close)
-    resolver = DidResolver(wire.get, clock, allow_http=open_to)
+    wire = _client(config, stack, everywhere=config.development)
+    resolver = DidResolver(wire.get, clock, allow_http=config.development)
     identity = _identity(config, key, resolver, directory, clock)
-    registry = bundled()
-    plane = EmbeddedDataPlane(
-        public_url=config.data_url,
-        store=store,
-        clock=clock,
-        tokens=AccessTokens(key, clock, config.token_lifetime),
-        sources=_sources(config, backends),
-        assertions=identity,
-        outbound=wire,
-    )
-
-    async def find_key(kid: str) -> VerificationKey:
-        document = await resolver.resolve(kid.partition("#")[0])
-        found = document.methods.get(kid)
-        if found is None:
-            raise PeerError(401, f"the DID document of {document.id} has no key {kid}")
-        return found
+    plane = _data_plane(config, store, key, identity, wire, stack)
 
     async def connectors_of(did: str) -> tuple[str, ...]:
         return find_dsp_endpoints((await resolver.resolve(did)).json)
 
     node = Node(
-        dsp_address=f"{config.dsp_root}/2025-1",
+        dsp_address=f"{config.dsp_root}/{VERSION}",
         store=store,
         clock=clock,
         ids=fresh_id,
         identity=identity,
         wire=wire,
-        hooks=hooks,
+        hooks=_client(config, stack, everywhere=True),
         data_plane=plane,
         directory=directory,
-        notary=KeyNotary(key, registry, find_key),
+        notary=KeyNotary(key, bundled(), resolver.key),
         refresher=Refresher(store, identity, wire, clock),
         negotiations=_strategy("negotiation", config.negotiation_strategy),
         transfers=_strategy("transfer", config.transfer_strategy),
@@ -175,6 +153,30 @@ def _node(config: Config, store: Store, key: SigningKey, stack: AsyncExitStack) 
         ),
     )
     return node, plane
+
+
+def _client(config: Config, stack: AsyncExitStack, *, everywhere: bool) -> Outbound:
+    """A client to peers; `everywhere` lets it reach what strangers must not make us call."""
+    policy = AddressPolicy(allow_loopback=everywhere, allow_private=everywhere, allow_http=everywhere)
+    client = Outbound(policy, trust=config.trust)
+    stack.push_async_callback(client.close)
+    return client
+
+
+def _data_plane(
+    config: Config, store: Store, key: SigningKey, identity: Identity, wire: Outbound, stack: AsyncExitStack
+) -> EmbeddedDataPlane:
+    backends = Backends()
+    stack.push_async_callback(backends.close)
+    return EmbeddedDataPlane(
+        public_url=config.data_url,
+        store=store,
+        clock=SystemClock(),
+        tokens=AccessTokens(key, SystemClock(), config.token_lifetime),
+        sources=_sources(config, backends),
+        assertions=identity,
+        outbound=wire,
+    )
 
 
 def _identity(

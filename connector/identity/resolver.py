@@ -15,6 +15,7 @@ from typing import Final
 from connector.exchange.ports import Clock
 from connector.identity.did import DidDocument, did_web_url, parse_did_document
 from connector.identity.jws import json_object
+from connector.identity.keys import VerificationKey
 from connector.protocol.errors import PeerError, Unreachable
 
 CAPACITY: Final = 512
@@ -75,6 +76,14 @@ class DidResolver:
             if now < due:
                 return self._answer(entry)
         return self._answer(await self._shared_flight(did))
+
+    async def key(self, kid: str) -> VerificationKey:
+        """The key that a DID URL names. Raise as `resolve` does, and PeerError 401 if there is none."""
+        document = await self.resolve(kid.partition("#")[0])
+        found = document.methods.get(kid)
+        if found is None:
+            raise PeerError(401, f"the DID document of {document.id} has no key {kid} that we can use")
+        return found
 
     async def refresh(self, did: str, *, since: int) -> DidDocument | None:
         """The document as it was at `since` (ms) or later: it may name a key that the cached one does not.
