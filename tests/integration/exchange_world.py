@@ -25,7 +25,7 @@ from connector.engine.engine import Engine
 from connector.exchange import catalog, negotiate, publish, transfer
 from connector.exchange.node import Node
 from connector.exchange.ports import Answer, Clock, Commit, DataPlane, Notary, Refresher, Seal, Store, Tx, Wire
-from connector.exchange.query import QuerySpec
+from connector.exchange.query import Criterion, QuerySpec
 from connector.exchange.records import (
     Asset,
     ContractDefinition,
@@ -55,7 +55,7 @@ from connector.policy.model import Policy, Rule
 from connector.policy.parse import parse_policy
 from connector.protocol.errors import PeerError, Unreachable
 from connector.protocol.transfer_messages import DataAddress, http_pull_address
-from connector.protocol.vocabulary import HTTP_PULL, HTTP_PUSH
+from connector.protocol.vocabulary import EDC, HTTP_PULL, HTTP_PUSH
 from connector.storage.sqlite import SqliteStore
 
 T = TypeVar("T")
@@ -537,7 +537,8 @@ class World:
         await publish.add_asset(node, Asset(asset, now, data_address={"type": "Test"}))
         await publish.add_policy(node, PolicyDefinition(f"access-{asset}", now, access))
         await publish.add_policy(node, PolicyDefinition(f"terms-{asset}", now, policy))
-        definition = ContractDefinition(f"sale-{asset}", now, f"access-{asset}", f"terms-{asset}")
+        only = (Criterion(f"{EDC}id", "=", asset),)
+        definition = ContractDefinition(f"sale-{asset}", now, f"access-{asset}", f"terms-{asset}", only)
         await publish.add_definition(node, definition)
 
     @property
