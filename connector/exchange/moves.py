@@ -116,10 +116,10 @@ def delay(tx: Tx, record: Negotiation | Transfer, decision: Decision) -> None:
     tx.set_timer(Timer(f"decision:{record.id}", due, KINDS[type(record)], record.id, detail))
 
 
-def due(timer: Timer, record: Negotiation | Transfer | None) -> Decision | None:
+def due(timer: Timer, record: Negotiation | Transfer) -> Decision | None:
     """The decision that was delayed, unless the process has gone on or ended since."""
     detail = json.loads(timer.detail)
-    if record is None or record.process.over or detail["moment"] != _moment(record):
+    if record.process.over or detail["moment"] != _moment(record):
         return None
     doc = detail["decision"]
     policy = None if doc["policy"] is None else parse_policy(doc["policy"])

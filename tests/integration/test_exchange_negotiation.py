@@ -209,6 +209,17 @@ class TestProviderBegins:
             await w.quiet()
             assert await states(w) == (State.FINALIZED, State.FINALIZED)
 
+    async def test_an_offer_that_is_repeated_opens_one_negotiation(self) -> None:
+        async with world() as w:
+            await w.offer()
+            w.fault("ContractOfferMessage", "unanswered")
+            await negotiate.offer(
+                w.provider.node, Peer(CONSUMER, "http://consumer.test/2025-1"), "sale-battery", "battery"
+            )
+            await w.deliver_all()
+            assert await states(w) == (State.OFFERED, State.OFFERED)
+            assert len(await w.consumer.every("negotiations")) == 1
+
     async def test_the_offer_must_be_of_a_definition_and_an_asset_that_exist(self) -> None:
         async with world() as w:
             await w.offer()
