@@ -1,14 +1,19 @@
 """The node's real time and its real source of ids; tests and simulations have others (`exchange.ports`)."""
 
 import asyncio
+import os
 import time
 import uuid
+from collections.abc import Iterator
+from typing import Final
 
 from typing_extensions import override
 
-from connector.exchange.ports import Clock
+from connector.exchange.ports import Clock, Ids
 
-_LONGEST_S = 3600.0
+_BYTES: Final = 16
+_AT_ONCE: Final = 256
+_LONGEST_S: Final = 3600.0
 """No single sleep is longer, so that a clock that was set is noticed within the hour."""
 
 
@@ -25,6 +30,21 @@ class SystemClock(Clock):
             await asyncio.sleep(min(left, _LONGEST_S))
 
 
-def fresh_id() -> str:
-    """A random UUID: needs no escaping in a path, tells nothing."""
-    return str(uuid.uuid4())
+class FreshIds(Ids):
+    """Random UUIDs: need no escaping in a path, tell nothing.
+
+    Randomness is fetched for many at a time: each call of the operating system lets go of the interpreter's lock, and
+    with busy store threads beside it, getting that back costs more than everything else an id does.
+    """
+
+    def __init__(self) -> None:
+        self._pool: Iterator[bytes] = iter(())
+
+    @override
+    def __call__(self) -> str:
+        found = next(self._pool, None)
+        if found is None:
+            fresh = os.urandom(_BYTES * _AT_ONCE)
+            self._pool = (fresh[at : at + _BYTES] for at in range(0, len(fresh), _BYTES))
+            found = next(self._pool)
+        return str(uuid.UUID(bytes=found, version=4))

@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from connector import observability
-from connector.clock import SystemClock, fresh_id
+from connector.clock import FreshIds, SystemClock
 from connector.config import DATA_PATH, DSP_PATH, Config
 from connector.dataplane.backend import Backends
 from connector.dataplane.files import FileSource
@@ -113,6 +113,7 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         )
         management = await serve(private, config.management_host, config.management_port)
         stack.push_async_callback(management.close)
+        stack.callback(engine.stop_waiting)
         yield RunningNode(node, engine, public, management)
 
 
@@ -123,10 +124,10 @@ async def _store(config: Config) -> Store:
 
 
 def _node(config: Config, store: Store, key: SigningKey, stack: AsyncExitStack) -> tuple[Node, EmbeddedDataPlane]:
-    clock, directory = SystemClock(), Directory(config.directory)
+    clock, ids, directory = SystemClock(), FreshIds(), Directory(config.directory)
     wire = _client(config, stack, everywhere=config.development)
     resolver = DidResolver(wire.get, clock, allow_http=config.development)
-    identity = _identity(config, key, resolver, directory, clock)
+    identity = _identity(config, key, resolver, directory, ids)
     plane = _data_plane(config, store, key, identity, wire, stack)
 
     async def connectors_of(did: str) -> tuple[str, ...]:
@@ -136,7 +137,7 @@ def _node(config: Config, store: Store, key: SigningKey, stack: AsyncExitStack) 
         dsp_address=f"{config.dsp_root}/{VERSION}",
         store=store,
         clock=clock,
-        ids=fresh_id,
+        ids=ids,
         identity=identity,
         wire=wire,
         hooks=_client(config, stack, everywhere=True),
@@ -179,13 +180,12 @@ def _data_plane(
     )
 
 
-def _identity(
-    config: Config, key: SigningKey, resolver: DidResolver, directory: Directory, clock: SystemClock
-) -> Identity:
+def _identity(config: Config, key: SigningKey, resolver: DidResolver, directory: Directory, ids: FreshIds) -> Identity:
     if config.identity == "mock":
         return MockIdentity(config.did, directory, anonymous=config.identity_anonymous or None)
+    clock = SystemClock()
     verifier = TokenVerifier(config.did, resolver, ReplayGuard(clock), clock)
-    return DidIdentity(key, verifier, directory, clock, fresh_id)
+    return DidIdentity(key, verifier, directory, clock, ids)
 
 
 def _sources(config: Config, backends: Backends) -> dict[str, Source]:
