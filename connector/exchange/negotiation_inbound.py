@@ -44,6 +44,14 @@ def message_key(message: Message) -> str:
     return hashlib.sha256(json.dumps(message.to_json(), sort_keys=True).encode()).hexdigest()
 
 
+def check_address(node: Node, url: str, pointer: str) -> None:
+    """Raise PeerError 400 with the place if a peer names an address that we must not call."""
+    try:
+        node.wire.check(url)
+    except PeerError as error:
+        raise PeerError(error.status, error.reason, pointer) from error
+
+
 def as_seen_by_peers(record: Negotiation) -> ContractNegotiation:
     """The ContractNegotiation object: pids and the state that both sides know."""
     ours, theirs = record.id, record.peer_pid or UNKNOWN_PID
@@ -260,7 +268,7 @@ def _settled(node: Node, tx: Tx, record: Negotiation, event: Event) -> Negotiati
 def _callback(node: Node, address: str | None) -> str:
     if address is None:
         raise PeerError(400, "a first message needs a callbackAddress", "/callbackAddress")
-    node.wire.check(address)
+    check_address(node, address, "/callbackAddress")
     return address.rstrip("/")
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from connector.exchange.moves import checked_pids
-from connector.exchange.negotiation_inbound import message_key
+from connector.exchange.negotiation_inbound import check_address, message_key
 from connector.exchange.node import Node
 from connector.exchange.ports import Caller, Tx
 from connector.exchange.records import Agreement, Edr, Peer, Transfer
@@ -59,10 +59,10 @@ async def receive_request(node: Node, caller: Caller, message: TransferRequestMe
     A repeat (by its `@id`, or the same agreement and format under the same consumerPid) is answered with what is there;
     another message that uses the consumerPid again is refused.
     """
-    node.wire.check(message.callback_address)
+    check_address(node, message.callback_address, "/callbackAddress")
     destination = _destination(message)
     if destination is not None:
-        node.wire.check(destination["baseUrl"])
+        check_address(node, destination["baseUrl"], "/dataAddress/endpoint")
 
     def tx(tx: Tx) -> Transfer:
         known = tx.transfers.find_by_peer(caller.id, message.consumer_pid)

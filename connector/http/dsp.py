@@ -32,6 +32,7 @@ from connector.protocol.negotiation_messages import (
     ContractOfferMessage,
     ContractRequestMessage,
 )
+from connector.protocol.reading import MAX_TEXT
 from connector.protocol.transfer_messages import (
     TransferCompletionMessage,
     TransferError,
@@ -190,17 +191,22 @@ def render(request: web.Request, error: ConnectorError) -> web.Response:
     """The typed error body of the path's protocol. Our own troubles are 503: for EDC every 4xx is final."""
     status = _status(error)
     reason = error.reason if status != HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, PeerError) else _BUSY
-    told = reason + (f" (at {error.pointer})" if error.pointer else "")
-    path = request.path
-    if "/negotiations" in path:
-        body = _process_error(ContractNegotiationError, request, status, told)
-    elif "/transfers" in path:
-        body = _process_error(TransferError, request, status, told)
-    else:
-        body = CatalogError(code=str(status), reason=(told,)).to_json()
-    return _json(body, status)
+    told = (reason + (f" (at {error.pointer})" if error.pointer else ""))[:_LONGEST]
+    match request.path.partition(f"/{VERSION}/")[2].partition("/")[0]:
+        case "negotiations":
+            body = _process_error(ContractNegotiationError, request, status, told)
+        case "transfers":
+            body = _process_error(TransferError, request, status, told)
+        case _:
+            body = CatalogError(code=str(status), reason=(told,)).to_json()
+    response = _json(body, status)
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2
+    return response
 
 
+_LONGEST: Final = 2000
+"""Characters of a reason: places and names in it may be the peer's own words."""
 _BUSY: Final = "this node cannot take the message right now: send it again"
 
 
@@ -217,10 +223,14 @@ def _status(error: ConnectorError) -> int:
 
 
 def _process_error(kind: type[ErrorMessage], request: web.Request, status: int, reason: str) -> dict[str, Any]:
-    """Both pids are required: those of the message, or the one of the path."""
+    """Both pids are required: those of the message where it says them, else UNKNOWN_PID."""
     doc = request.get(_MESSAGE, {})
-    consumer, provider = (p if isinstance(p := doc.get(name), str) else None for name in ("consumerPid", "providerPid"))
+    consumer, provider = (_pid(doc.get(name)) for name in ("consumerPid", "providerPid"))
     return kind(consumer_pid=consumer, provider_pid=provider, code=str(status), reason=(reason,)).to_json()
+
+
+def _pid(value: object) -> str | None:
+    return value if isinstance(value, str) and len(value) <= MAX_TEXT else None
 
 
 def _json(body: dict[str, Any], status: int = HTTPStatus.OK) -> web.Response:

@@ -75,7 +75,7 @@ def _count_contexts(value: object, refuse: Refusal, path: _Path) -> int:
         if isinstance(entry, str) and entry not in CONTEXTS:
             place = (path, index) if isinstance(value, list) else path
             raise refuse(
-                f"unknown JSON-LD context {entry}: contexts are not fetched, use a bundled one", _pointer(place)
+                f"unknown JSON-LD context {entry:.200}: contexts are not fetched, use a bundled one", _pointer(place)
             )
     return len(entries)
 

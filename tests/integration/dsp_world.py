@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -204,7 +205,8 @@ class World:
         if as_ is not None:
             sent["Authorization"] = self.token(as_)
         url = path if "://" in path else self.base + path
-        async with self.session.request(method, url, data=body, headers=sent | dict(headers or {})) as answer:
+        packed = None if body is None else BytesIO(body)  # aiohttp warns about much in one piece
+        async with self.session.request(method, url, data=packed, headers=sent | dict(headers or {})) as answer:
             reply = Reply(answer.status, answer.headers, await answer.read())
         assert "Server" not in reply.headers
         assert reply.headers["X-Request-ID"]
@@ -261,22 +263,29 @@ class World:
         return found
 
     async def publish(
-        self, asset: str = "asset-1", terms: Mapping[str, Any] = USE, properties: Mapping[str, Any] | None = None
+        self,
+        asset: str = "asset-1",
+        terms: Mapping[str, Any] = USE,
+        properties: Mapping[str, Any] | None = None,
+        *,
+        access: Mapping[str, Any] | None = None,
+        path: str | None = None,
     ) -> str:
-        """Offer an asset to everybody; return the id of the offer."""
+        """Offer an asset, to everybody unless `access` says otherwise; return the id of the offer.
+
+        path: the asset's id as it stands in a path, if that differs.
+        """
         node, now = self.running.node, self.running.node.clock.now()
         await publish.add_asset(
             node, r.Asset(asset, now, properties or {}, {}, {"type": "HttpData", "baseUrl": "http://127.0.0.1:9/"})
         )
-        await publish.add_policy(node, r.PolicyDefinition(f"access-{asset}", now, parse_policy({"@type": "Set"})))
-        await publish.add_policy(
-            node, r.PolicyDefinition(f"terms-{asset}", now, parse_policy({"@type": "Set", **terms}))
-        )
+        for name, policy in ((f"access-{asset}", access or {}), (f"terms-{asset}", terms)):
+            await publish.add_policy(node, r.PolicyDefinition(name, now, parse_policy({"@type": "Set", **policy})))
         selector = (Criterion("https://w3id.org/edc/v0.0.1/ns/id", "=", asset),)
         await publish.add_definition(
             node, r.ContractDefinition(f"def-{asset}", now, f"access-{asset}", f"terms-{asset}", selector)
         )
-        offers = (await self.get(f"/catalog/datasets/{asset}")).doc["hasPolicy"]
+        offers = (await self.get(f"/catalog/datasets/{path or asset}")).doc["hasPolicy"]
         return str(offers[0]["@id"])
 
     def offer(self, ident: str, asset: str = "asset-1", terms: Mapping[str, Any] = USE, **more: Any) -> dict[str, Any]:
