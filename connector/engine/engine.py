@@ -35,6 +35,7 @@ class Engine:
         self.dispatcher = Dispatcher(lambda message: delivery.deliver(node, message), node.clock)
         self.timers = Timers(self._ring, node.clock)
         self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._stopping = False
 
     async def start(self) -> None:
         """Listen to commits, and take up what an earlier life of this node has promised."""
@@ -65,13 +66,16 @@ class Engine:
                 waiter.set()
 
     async def wait_until(self, identifier: str, reached: Callable[[], Awaitable[bool]], seconds: float) -> None:
-        """Return when `reached` says so or the time is over; it is asked again after each event about `identifier`."""
+        """Return when `reached` says so, the time is over, or the node is about to stop.
+
+        `reached` is asked again after each event about `identifier`.
+        """
         event = asyncio.Event()
         waiters = self._waiters.setdefault(identifier, set())
         waiters.add(event)
         try:
             async with asyncio.timeout(seconds):
-                while not await reached():
+                while not self._stopping and not await reached():
                     await event.wait()
                     event.clear()
         except TimeoutError:
@@ -80,6 +84,12 @@ class Engine:
             waiters.discard(event)
             if not waiters:
                 self._waiters.pop(identifier, None)
+
+    def stop_waiting(self) -> None:
+        """Let everybody go who waits, now and later: requests that wait would hold up the end of the listeners."""
+        self._stopping = True
+        for event in [event for waiters in self._waiters.values() for event in waiters]:
+            event.set()
 
     async def _ring(self, timer: Timer) -> None:
         def tx(tx: Tx) -> None:
