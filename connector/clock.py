@@ -4,7 +4,6 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Iterator
 from typing import Final
 
 from typing_extensions import override
@@ -34,17 +33,19 @@ class FreshIds(Ids):
     """Random UUIDs: need no escaping in a path, tell nothing.
 
     Randomness is fetched for many at a time: each call of the operating system lets go of the interpreter's lock, and
-    with busy store threads beside it, getting that back costs more than everything else an id does.
+    with busy store threads beside it, getting that back costs more than everything else an id does. Those threads take
+    ids as well; taking from a list and adding to it are single steps, so they share it without a lock.
     """
 
     def __init__(self) -> None:
-        self._pool: Iterator[bytes] = iter(())
+        self._pool: list[bytes] = []
 
     @override
     def __call__(self) -> str:
-        found = next(self._pool, None)
-        if found is None:
+        try:
+            found = self._pool.pop()
+        except IndexError:
             fresh = os.urandom(_BYTES * _AT_ONCE)
-            self._pool = (fresh[at : at + _BYTES] for at in range(0, len(fresh), _BYTES))
-            found = next(self._pool)
+            found, *rest = [fresh[at : at + _BYTES] for at in range(0, len(fresh), _BYTES)]
+            self._pool += rest
         return str(uuid.UUID(bytes=found, version=4))
