@@ -21,8 +21,8 @@ semantic_option = click.option(
 
 @click.command()
 @provider_options
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@click.option("--offset", type=click.IntRange(0), default=0)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most.")
+@click.option("--offset", type=click.IntRange(0), default=0, help="How many to leave out first.")
 @on_node
 async def catalog(client: Client, provider_dsp_url: str, participant: str, limit: int, offset: int) -> Said:
     """Show what the provider at PROVIDER_DSP_URL offers to this node."""

@@ -14,7 +14,7 @@ def deadletter() -> None:
 
 
 @deadletter.command("list")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most.")
 @on_node
 async def list_dead_letters(client: Client, limit: int) -> Said:
     """List them, oldest first."""

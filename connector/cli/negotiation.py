@@ -52,7 +52,7 @@ def negotiation() -> None:
 
 @negotiation.command("list")
 @click.option("--state", type=click.Choice(list(NEGOTIATION), case_sensitive=False), help="Only those in this state.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most.")
 @on_node
 async def list_negotiations(client: Client, state: str | None, limit: int) -> Said:
     """List negotiations, the latest first."""

@@ -115,8 +115,8 @@ def asset() -> None:
 
 
 @asset.command("list")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@click.option("--offset", type=click.IntRange(0), default=0)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most.")
+@click.option("--offset", type=click.IntRange(0), default=0, help="How many to leave out first.")
 @on_node
 async def list_assets(client: Client, limit: int, offset: int) -> Said:
     """List assets, oldest first."""

@@ -49,7 +49,7 @@ def _shown(found: Transfer, wanted: str | None = None) -> Said:
 
 @transfer.command("list")
 @click.option("--state", type=click.Choice(list(TRANSFER), case_sensitive=False), help="Only those in this state.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most.")
 @on_node
 async def list_transfers(client: Client, state: str | None, limit: int) -> Said:
     """List transfers, the latest first."""

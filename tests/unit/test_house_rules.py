@@ -9,9 +9,11 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import connector
+from connector.cli import main
 from docs import generate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,3 +123,21 @@ def test_locks_name_no_registry_and_pin_every_package_by_hash() -> None:
         assert not re.search(r"https?://|index-url|find-links", text), lock.name
         packages = re.split(r"\n(?=[A-Za-z0-9])", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).strip())
         assert all("--hash=sha256:" in package for package in packages), lock.name
+
+
+def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for inner in command.list_commands(context):
+            found = command.get_command(context, inner)
+            assert found is not None
+            yield from commands(found, f"{name} {inner}")
+
+
+def test_every_command_and_every_option_says_what_it_is_for() -> None:
+    silent = []
+    for name, command in commands(main, "connector"):
+        silent += [name] if not command.help else []
+        silent += [f"{name} {o.name}" for o in command.params if isinstance(o, click.Option) and not o.help]
+    assert silent == []
