@@ -22,6 +22,13 @@ DSP_PATH: Final = "/api/v1/dsp"
 DATA_PATH: Final = "/public"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
+_CHOICES: Final = {
+    "node.log_level": ("debug", "info", "warning", "error"),
+    "node.log_format": ("json", "console"),
+    "identity.kind": ("did", "mock"),
+}
+_SHORTEST_KEY: Final = 8
+_PORTS: Final = range(1 << 16)
 
 
 def setting(key: str, text: str, *, default: Any = MISSING, secret: bool = False) -> Any:
@@ -29,7 +36,7 @@ def setting(key: str, text: str, *, default: Any = MISSING, secret: bool = False
     metadata = {"key": key, "help": text, "secret": secret}
     if isinstance(default, dict):
         return field(default_factory=dict, metadata=metadata)
-    return field(default=default, metadata=metadata) if default is not MISSING else field(metadata=metadata)
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +111,37 @@ class Config:
     )
 
     def __post_init__(self) -> None:
-        if urlsplit(self.url).scheme not in ("http", "https") or self.url.endswith("/"):
-            raise Invalid("public.url is an http(s) URL without a trailing slash", "/public/url", self.url)
+        for f in fields(self):
+            key, value = f.metadata["key"], getattr(self, f.name)
+            if key in _CHOICES and value not in _CHOICES[key]:
+                raise Invalid(f"{key} is one of {', '.join(_CHOICES[key])}", _place(key), value)
+            if key.endswith(".port") and value not in _PORTS:
+                raise Invalid(f"{key} is a number up to {_PORTS[-1]}; 0 takes a free port", _place(key), value)
+        self._check_public()
+        self._check_identity()
+        path = self.management_path
+        if not path.startswith("/") or path.endswith("/"):
+            raise Invalid("management.path begins with a slash and does not end with one", "/management/path", path)
+        if len(self.management_key) < _SHORTEST_KEY:
+            raise Invalid(f"management.key must have at least {_SHORTEST_KEY} characters", "/management/key")
+        if self.token_lifetime < 1:
+            raise Invalid("data_plane.token_lifetime is at least 1 second", "/data_plane/token_lifetime")
+
+    def _check_public(self) -> None:
+        if not _is_root(self.url):
+            fault = "public.url is an http(s) URL with a host, without user, query, fragment or trailing slash"
+            raise Invalid(fault, "/public/url", self.url)
         if self.url.startswith("http:") and not self.development:
             raise Invalid("public.url must be https unless node.development is set", "/public/url", self.url)
-        if self.identity not in ("did", "mock"):
-            raise Invalid("identity.kind is did or mock", "/identity/kind", self.identity)
+        if (self.certificate is None) is not (self.certificate_key is None):
+            raise Invalid("public.certificate and public.certificate_key go together", "/public/certificate")
+
+    def _check_identity(self) -> None:
         exposed = {self.host, self.management_host} - LOOPBACK
         if self.identity == "mock" and exposed:
             raise Invalid(f"the mock identity proves nothing: it may not listen on {min(exposed)}", "/identity/kind")
-        if (self.certificate is None) is not (self.certificate_key is None):
-            raise Invalid("public.certificate and public.certificate_key go together", "/public/certificate")
-        if len(self.management_key) < len("password"):
-            raise Invalid("management.key must have at least 8 characters", "/management/key")
+        if self.identity == "did" and not self.did.startswith("did:web:"):
+            raise Invalid("node.did must be a did:web, unless identity.kind is mock", "/node/did", self.did)
 
     @property
     def dsp_root(self) -> str:
@@ -127,6 +152,21 @@ class Config:
     def data_url(self) -> str:
         """The one URL that all pulls go to."""
         return self.url + DATA_PATH
+
+
+def _is_root(url: str) -> bool:
+    """Whether URLs can be made of this by adding a path, and stand in headers as they are."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and not set(url) & set(' "<>@?#\\')
+    return bool(usable) and plain and not url.endswith("/")
+
+
+def _place(key: str) -> str:
+    return "/" + key.replace(".", "/")
 
 
 def table() -> tuple[tuple[str, str, str], ...]:
@@ -149,6 +189,8 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         raise Invalid(f"cannot read {path}: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
         raise Invalid(f"{path} is not TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{path} is not UTF-8") from error
     return parse(doc, env)
 
 
@@ -160,7 +202,7 @@ def parse(doc: Mapping[str, Any], env: Mapping[str, str]) -> Config:
         if key not in known:
             near = get_close_matches(key, known, n=1)
             hint = f": did you mean {near[0]}?" if near else ""
-            raise Invalid(f"there is no setting {key}{hint}", "/" + key.replace(".", "/"))
+            raise Invalid(f"there is no setting {key}{hint}", _place(key))
     values: dict[str, Any] = {}
     for key, f in known.items():
         name = f"CONNECTOR_{key.replace('.', '_').upper()}"
@@ -169,7 +211,7 @@ def parse(doc: Mapping[str, Any], env: Mapping[str, str]) -> Config:
         elif key in given:
             values[f.name] = _read(key, f, given[key], env)
         elif f.default is MISSING and f.default_factory is MISSING:
-            raise Invalid(f"{key} is required: {f.metadata['help']}", "/" + key.replace(".", "/"))
+            raise Invalid(f"{key} is required: {f.metadata['help']}", _place(key))
     return Config(**values)
 
 
@@ -184,10 +226,9 @@ def _flat(doc: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(key: str, f: Field[Any], value: object, env: Mapping[str, str]) -> object:
-    pointer = "/" + key.replace(".", "/")
     if f.metadata["secret"]:
-        return secret(value, env, pointer)
-    return _READERS[_annotation(f)](value, pointer)
+        return secret(value, env, _place(key))
+    return _READERS[_annotation(f)](value, _place(key))
 
 
 def _annotation(f: Field[Any]) -> str:
@@ -202,14 +243,6 @@ def _string(value: object, pointer: str) -> str:
 
 def _path(value: object, pointer: str) -> Path:
     return Path(_string(value, pointer)).expanduser()
-
-
-def _strings(value: object, pointer: str) -> tuple[str, ...]:
-    if isinstance(value, str):  # from the environment
-        return tuple(part for part in value.split(",") if part)
-    if not isinstance(value, list):
-        raise Invalid("expected a list of strings", pointer, value)
-    return tuple(_string(v, pointer) for v in value)
 
 
 def _switch(value: object, pointer: str) -> bool:
@@ -228,18 +261,29 @@ def _number(value: object, pointer: str) -> int:
 
 def _directory(value: object, pointer: str) -> dict[str, str]:
     if isinstance(value, str):  # from the environment: BPN=did,BPN=did
-        value = dict(pair.split("=", 1) for pair in value.split(",") if "=" in pair)
-    if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
-        raise Invalid('the directory has lines BPN = "did"', pointer)
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        value = {bpn.strip(): did.strip() for bpn, _, did in pairs}
+    if not isinstance(value, Mapping) or not all(isinstance(v, str) and v for v in value.values()):
+        raise Invalid('the directory has lines BPN = "did" (in the environment: BPN=did,BPN=did)', pointer)
     return dict(value)
 
 
 def _callbacks(value: object, pointer: str) -> tuple[CallbackSetting, ...]:
+    if not isinstance(value, list):
+        raise Invalid("callbacks are a list of tables: [[callbacks]]", pointer)
+    return tuple(_callback(row, f"{pointer}/{i}") for i, row in enumerate(value))
+
+
+def _callback(row: object, pointer: str) -> CallbackSetting:
+    fault = "a callback has uri and events (a list), and may have auth_key and auth_code_id"
+    if not isinstance(row, Mapping) or not isinstance(row.get("events"), list):
+        raise Invalid(fault, pointer)
+    texts = {name: _string(value, f"{pointer}/{name}") for name, value in row.items() if name != "events"}
+    events = tuple(_string(value, f"{pointer}/events/{i}") for i, value in enumerate(row["events"]))
     try:
-        rows = value if isinstance(value, list) else []
-        return tuple(CallbackSetting(**{**row, "events": tuple(row["events"])}) for row in rows)
-    except (TypeError, KeyError, ValueError) as error:
-        raise Invalid("a callback has uri and events, and may have auth_key and auth_code_id", pointer) from error
+        return CallbackSetting(**texts, events=events)
+    except TypeError as error:
+        raise Invalid(fault, pointer) from error
 
 
 _READERS: Final[Mapping[str, Callable[[object, str], object]]] = {
@@ -248,7 +292,6 @@ _READERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "bool": _switch,
     "Path": _path,
     "Path | None": _path,
-    "tuple[str, ...]": _strings,
     "Mapping[str, str]": _directory,
     "tuple[CallbackSetting, ...]": _callbacks,
 }
@@ -267,4 +310,6 @@ def secret(value: object, env: Mapping[str, str], pointer: str) -> str:
             return Path(value.removeprefix("file:")).expanduser().read_text(encoding="utf-8").strip()
         except OSError as error:
             raise Invalid(f"cannot read the secret: {error.strerror}", pointer) from error
+        except UnicodeDecodeError:  # its text would quote the secret
+            raise Invalid("cannot read the secret: it is not UTF-8", pointer) from None
     raise Invalid("a secret is given by reference: env:NAME or file:PATH", pointer)

@@ -4,11 +4,13 @@ A node is an object, not the process: `start` may be called several times in one
 database and listeners.
 """
 
+import asyncio
 import importlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -80,18 +82,22 @@ class RunningNode:
 async def run(config: Config, announce: Callable[[RunningNode], Awaitable[None]] | None = None) -> None:
     """Serve until SIGTERM or SIGINT; `announce` is called once everything listens."""
     observability.configure(config.log_level, config.log_format)
-    async with start(config) as running:
-        log.info("ready", did=config.did, dsp=running.node.dsp_address, management=running.management.url)
-        if announce is not None:
-            await announce(running)
-        log.info("stopping", signal=(await stop_signal()).name)
+    stopping = asyncio.create_task(stop_signal())  # before anybody can know that there is a node to stop
+    try:
+        async with start(config) as running:
+            log.info("ready", did=config.did, dsp=running.node.dsp_address, management=running.management.url)
+            if announce is not None:
+                await announce(running)
+            log.info("stopping", signal=(await stopping).name)
+    finally:
+        stopping.cancel()
 
 
 @asynccontextmanager
 async def start(config: Config) -> AsyncIterator[RunningNode]:
     """A running node. Raise LocalError if a setting, a file, a port or the database does not allow it."""
     async with AsyncExitStack() as stack:
-        config.data.mkdir(parents=True, exist_ok=True)
+        _make_folder(config.data)
         store = await _store(config)
         stack.push_async_callback(store.close)
         key = load_or_create(config.data / KEY_FILE, config.did)
@@ -115,6 +121,13 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         stack.push_async_callback(management.close)
         stack.callback(engine.stop_waiting)
         yield RunningNode(node, engine, public, management)
+
+
+def _make_folder(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Invalid(f"the folder {data} cannot be made: {error.strerror}", "/node/data") from error
 
 
 async def _store(config: Config) -> Store:
@@ -201,11 +214,14 @@ def _strategy(kind: str, name: str) -> Any:  # noqa: ANN401 - either kind; mypy 
     if (built_in := _BUILT_IN[kind].get(name)) is not None:
         return built_in()
     module, _, attribute = name.partition(":")
+    place, known = f"/strategy/{kind}", ", ".join(_BUILT_IN[kind])
     try:
-        return getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError, ValueError) as error:
-        known = ", ".join(_BUILT_IN[kind])
-        raise Invalid(f"no {kind} strategy {name}: use {known} or package.module:Class ({error})") from error
+        strategy = getattr(importlib.import_module(module), attribute)()
+    except Exception as error:  # a plug-in may fail in any way
+        raise Invalid(f"no {kind} strategy {name}: use {known} or package.module:Class ({error})", place) from error
+    if not callable(getattr(strategy, "decide", None)):
+        raise Invalid(f"the {kind} strategy {name} has no method decide", place)
+    return strategy
 
 
 def _public(config: Config, node: Node, plane: EmbeddedDataPlane, engine: Engine, key: SigningKey) -> web.Application:

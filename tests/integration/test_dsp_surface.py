@@ -195,6 +195,19 @@ async def test_wrong_types_are_never_our_failure(us: World, place: str) -> None:
     assert after["negotiations"][0] == before["negotiations"][0]
 
 
+async def test_a_peers_own_words_do_not_come_back_by_the_megabyte(us: World) -> None:
+    long = "x" * 500_000
+    for doc in (
+        {"@context": [f"https://{long}"], "@type": "CatalogRequestMessage"},
+        message("CatalogRequestMessage", filter=[{"@type": "QuerySpec", long: 1}]),
+        message("CatalogRequestMessage", filter=[{"@type": "QuerySpec", "sortOrder": long}]),
+        message("CatalogRequestMessage", consumerPid=long, filter=[1]),
+    ):
+        refused = await us.post("/catalog/request", doc)
+        assert refused.status == 400
+        assert len(refused.body) < 3000
+
+
 async def test_strange_policies_are_never_our_failure(us: World) -> None:
     offer = await us.publish()
     for member in ("permission", "prohibition", "obligation", "profile"):
