@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, false, func
+from sqlalchemy import ColumnElement, Text, bindparam, false, func
 
 from connector.exchange.query import Criterion, Scalar
 from connector.protocol.errors import Invalid
@@ -48,7 +48,7 @@ def compare(expression: ColumnElement[Any], operator: str, name: str, count: int
     if operator == "like":
         return expression.like(right, escape="\\")
     if operator == "ilike":
-        return func.lower(expression).like(func.lower(right), escape="\\")
+        return func.lowered(expression, type_=Text()).like(func.lowered(right, type_=Text()), escape="\\")
     if operator in {"=", "contains"}:
         return expression == right
     clause: ColumnElement[bool] = expression.op(operator, is_comparison=True)(right)

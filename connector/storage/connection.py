@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Protocol, TypeVar
 from sqlalchemy import Dialect
 from sqlalchemy.sql.elements import ClauseElement
 
-from connector.protocol.errors import Conflict, LocalError
+from connector.protocol.errors import Conflict, Invalid, LocalError
 
 S = TypeVar("S")
 Params = Mapping[str, Any]
@@ -45,15 +45,18 @@ class Database(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How a driver says what went wrong: a unique value is taken, our mistake, anything else.
+    """How a driver says what went wrong: a unique value is taken, a value cannot be kept, our mistake, anything else.
 
-    `lost` tells whether an error has ended the transaction by itself.
+    `lost` tells whether an error has ended the transaction by itself, `spoilt` whether it has made what was done in it
+    since the last savepoint worthless (in PostgreSQL every error does).
     """
 
     taken: type[Exception]
+    unfit: tuple[type[Exception], ...]
     mistakes: tuple[type[Exception], ...]
     any: type[Exception]
     lost: Callable[[Any], bool]
+    spoilt: Callable[[Any], bool]
 
 
 class Sql:
@@ -85,23 +88,49 @@ class Sql:
 class Connection:
     """A DB-API connection used by one thread. Counts its statements; refuses writes where only reading was asked for.
 
-    Raises Conflict where a value that must be unique is taken, and Unavailable for every other error of the database.
+    Raises Conflict where a value that must be unique is taken, Invalid where the database cannot keep a value, and
+    Unavailable for every other error of the database.
+
+    begins: the statement that starts a transaction. reopen: gives a new connection if one can break, else None.
     """
 
-    __slots__ = ("_database", "_faults", "lost", "sql", "statements", "writable")
+    __slots__ = ("_begins", "_database", "_faults", "_reopen", "lost", "spoilt", "sql", "statements", "writable")
 
-    def __init__(self, database: Database, sql: Sql, faults: Faults) -> None:
+    def __init__(
+        self, database: Database, sql: Sql, faults: Faults, begins: str, reopen: Callable[[], Database] | None = None
+    ) -> None:
         self._database = database
         self._faults = faults
+        self._begins = begins
+        self._reopen = reopen
         self.sql = sql
         self.writable = False
         self.lost = False
         """The database has rolled back the transaction by itself: nothing more may be done in it."""
+        self.spoilt: Exception | None = None
+        """The fault after which the database wants a rollback, to a savepoint at least."""
         self.statements = 0
+
+    def begin(self) -> None:
+        """Start a transaction. A connection that has broken meanwhile is replaced: nothing was lost with it."""
+        self.lost, self.spoilt = False, None
+        try:
+            self.control(self._begins)
+        except Unavailable:
+            if self._reopen is None or not self.lost:
+                raise
+            self.lost, self.spoilt = False, None
+            self._database = self._guarded(self._reopen)
+            self.control(self._begins)
 
     def control(self, text: str) -> None:
         """Run a statement about the transaction itself."""
-        self._run(text, NOTHING)
+        self._guarded(lambda: self._database.execute(text, NOTHING))
+
+    def roll_back_to(self, savepoint: str) -> None:
+        """Undo what was done since; the transaction is as good as it was there."""
+        self.control(f"ROLLBACK TO {savepoint}")
+        self.spoilt = None
 
     def rows(self, text: str, params: Params = NOTHING) -> list[Row]:
         """All rows of a SELECT."""
@@ -122,6 +151,7 @@ class Connection:
         """Run an INSERT, UPDATE or DELETE for each of `rows`."""
         self._may_write()
         if rows:
+            self._may_go_on()
             self._guarded(lambda: self._database.cursor().executemany(text, rows))
 
     def close(self) -> None:
@@ -132,7 +162,12 @@ class Connection:
         if not self.writable:
             raise LocalError("this transaction may only read: use Store.run to change something")
 
+    def _may_go_on(self) -> None:
+        if self.spoilt is not None:
+            raise Unavailable("a statement of this transaction has failed, so it cannot go on") from self.spoilt
+
     def _run(self, text: str, params: Params) -> Any:  # noqa: ANN401 - a cursor, see Database
+        self._may_go_on()
         return self._guarded(lambda: self._database.execute(text, params))
 
     def _guarded(self, do: Callable[[], S]) -> S:
@@ -141,10 +176,21 @@ class Connection:
         self.statements += 1
         try:
             return do()
-        except self._faults.taken as error:
-            raise Conflict(f"this is there already: {error}") from error
-        except self._faults.mistakes:
-            raise
         except self._faults.any as error:
+            named = self._named(error)
             self.lost = self._faults.lost(self._database)
-            raise Unavailable(f"the database cannot do this now: {error}") from error
+            self.spoilt = named if self._faults.spoilt(self._database) else None
+            if named is error:
+                raise
+            raise named from error
+
+    def _named(self, error: Exception) -> Exception:
+        """What the error is called here. Only the first line of its text: PostgreSQL's others repeat values."""
+        said = str(error).partition("\n")[0]
+        if isinstance(error, self._faults.taken):
+            return Conflict(f"this is there already: {said}")
+        if isinstance(error, self._faults.unfit):
+            return Invalid(f"the database cannot keep this value: {said}")
+        if isinstance(error, self._faults.mistakes):
+            return error
+        return Unavailable(f"the database cannot do this now: {said}")

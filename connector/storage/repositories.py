@@ -41,7 +41,7 @@ class TableRepository(Repository[R], Generic[R]):
         changing: Values = {c.name: bindparam(c.name) for c in self._columns if c.name not in {"id", "created_at"}}
         inserted: Values = {c.name: bindparam(c.name) for c in self._columns}
         self._find = sql.get((kind, "find"), lambda: select(*self._columns).where(by_id))
-        self._insert = sql.get((kind, "insert"), lambda: insert(table).values(inserted))
+        self._insert = sql.get((kind, "insert"), lambda: insert(table).values(inserted).inline())
         self._update = sql.get((kind, "update"), lambda: update(table).where(by_id).values(changing))
         self._delete = sql.get((kind, "delete"), lambda: delete(table).where(by_id))
 

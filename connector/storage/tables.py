@@ -8,7 +8,8 @@ Three tables answer the catalog without sorting or scanning the stock (`offers`)
 of asset properties, `selector` and `audience` say which definitions may select an asset and who may see them, `offer`
 is the result, worked out when something is published. They follow their asset or definition by foreign key.
 
-Types are the ones both databases have. Times are milliseconds since the epoch.
+Types are the ones both databases have. Texts are compared by code point, whatever language the database speaks: paging,
+LIKE and the pure comparisons (`properties`) need the same order everywhere. Times are milliseconds since the epoch.
 """
 
 from typing import Any, Final
@@ -32,11 +33,13 @@ ANYONE: Final = "*"
 SERIAL: Final = BigInteger().with_variant(Integer, "sqlite")
 """A number given by the database; SQLite counts only an INTEGER PRIMARY KEY."""
 
+TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
+
 metadata: Final = MetaData()
 
 
 def _text(name: str, *, optional: bool = False) -> Column[Any]:
-    return Column(name, Text, nullable=optional)
+    return Column(name, TEXT, nullable=optional)
 
 
 def _time(name: str = "created_at", *, optional: bool = False) -> Column[Any]:
@@ -44,7 +47,7 @@ def _time(name: str = "created_at", *, optional: bool = False) -> Column[Any]:
 
 
 def _id() -> Column[Any]:
-    return Column("id", Text, primary_key=True)
+    return Column("id", TEXT, primary_key=True)
 
 
 def _cursor() -> Column[Any]:
@@ -62,7 +65,7 @@ asset: Final = Table(
     "asset",
     metadata,
     _cursor(),
-    Column("id", Text, nullable=False, unique=True),
+    Column("id", TEXT, nullable=False, unique=True),
     _time(),
     _text("doc"),
     Index("asset_by_age", "created_at", "id"),
@@ -75,7 +78,7 @@ definition: Final = Table(
     "definition",
     metadata,
     _cursor(),
-    Column("id", Text, nullable=False, unique=True),
+    Column("id", TEXT, nullable=False, unique=True),
     _time(),
     _text("access_policy_id"),
     _text("contract_policy_id"),
@@ -218,8 +221,8 @@ asset_property: Final = Table(
     "asset_property",
     metadata,
     _follows("asset", "asset"),
-    Column("path", Text, primary_key=True),
-    Column("value", Text, primary_key=True),
+    Column("path", TEXT, primary_key=True),
+    Column("value", TEXT, primary_key=True),
     Column("number", Double),
     Index("asset_property_by_value", "path", "value", "asset"),
     sqlite_with_rowid=False,
@@ -227,8 +230,8 @@ asset_property: Final = Table(
 selector: Final = Table(
     "selector",
     metadata,
-    Column("path", Text, primary_key=True),
-    Column("value", Text, primary_key=True),
+    Column("path", TEXT, primary_key=True),
+    Column("value", TEXT, primary_key=True),
     _follows("definition", "definition"),
     Index("selector_by_definition", "definition"),
     sqlite_with_rowid=False,
@@ -237,13 +240,13 @@ audience: Final = Table(
     "audience",
     metadata,
     _follows("definition", "definition"),
-    Column("member", Text, primary_key=True),
+    Column("member", TEXT, primary_key=True),
     sqlite_with_rowid=False,
 )
 offer: Final = Table(
     "offer",
     metadata,
-    Column("audience", Text, primary_key=True),
+    Column("audience", TEXT, primary_key=True),
     _follows("asset", "asset"),
     _follows("definition", "definition"),
     Index("offer_by_asset", "asset"),

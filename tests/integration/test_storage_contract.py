@@ -16,6 +16,7 @@ from connector.protocol import negotiation
 from connector.protocol.errors import Conflict, Invalid, LocalError, NotFound
 from connector.protocol.negotiation import NegotiationProcess
 from connector.protocol.process import Role
+from connector.storage.postgres import PostgresStore
 from connector.storage.sqlite import SqliteStore
 from tests.unit import storage_records as records
 from tests.unit.storage_records import each
@@ -24,18 +25,23 @@ Right = Scalar | tuple[Scalar, ...]
 EDC = "https://w3id.org/edc/v0.0.1/ns/"
 
 
-async def in_memory(_: Path) -> Store:
+async def in_memory(_: pytest.FixtureRequest) -> Store:
     return await SqliteStore.open()
 
 
-async def in_a_file(folder: Path) -> Store:
+async def in_a_file(request: pytest.FixtureRequest) -> Store:
+    folder: Path = request.getfixturevalue("tmp_path")
     return await SqliteStore.open(folder / "node.db")
 
 
-@pytest.fixture(params=[in_memory, in_a_file])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    factory: Callable[[Path], Awaitable[Store]] = request.param
-    opened = await factory(tmp_path)
+async def on_a_server(request: pytest.FixtureRequest) -> Store:
+    return await PostgresStore.open(request.getfixturevalue("database"))
+
+
+@pytest.fixture(params=[in_memory, in_a_file, on_a_server])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    factory: Callable[[pytest.FixtureRequest], Awaitable[Store]] = request.param
+    opened = await factory(request)
     yield opened
     await opened.close()
 

@@ -23,10 +23,11 @@ revision = "0001"
 down_revision = None
 
 SERIAL: Final = BigInteger().with_variant(Integer, "sqlite")
+TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def _text(*names: str, nullable: bool = False) -> list[Column[Any]]:
-    return [Column(name, Text, nullable=nullable) for name in names]
+    return [Column(name, TEXT, nullable=nullable) for name in names]
 
 
 def _numbers(*names: str, nullable: bool = False) -> list[Column[Any]]:
