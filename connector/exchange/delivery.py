@@ -21,9 +21,10 @@ from connector.exchange.node import Node
 from connector.exchange.ports import Answer, Tx
 from connector.exchange.records import Negotiation, Outgoing, Transfer
 from connector.exchange.strategy import Act, Decision
+from connector.exchange.trace import traceparent
 from connector.exchange.transfer_moves import PUSH
 from connector.protocol import negotiation, transfer
-from connector.protocol.errors import Conflict, ConnectorError, LocalError, PeerError, Unreachable
+from connector.protocol.errors import Conflict, ConnectorError, LocalError, NotFound, PeerError, Unreachable
 from connector.protocol.negotiation_messages import ContractNegotiation, ContractNegotiationError
 from connector.protocol.process import Role
 from connector.protocol.transfer_messages import TransferError, TransferProcess
@@ -56,9 +57,12 @@ def backoff_ms(attempts: int, jitter: float) -> int:
     return int(full / 2 + jitter * full / 2)
 
 
-async def deliver(node: Node, message: Outgoing) -> Outgoing | None:
-    """Make one attempt. Return the message as it is to be tried again, or None when it is settled or dead."""
-    outcome = await _attempt(node, message)
+async def deliver(node: Node, message: Outgoing, trace: str = "") -> Outgoing | None:
+    """Make one attempt. Return the message as it is to be tried again, or dead; None when it is settled.
+
+    trace: that of its exchange (`exchange.trace`), for the peer; "" if it has none.
+    """
+    outcome = await _attempt(node, message, trace)
     refused = outcome.final and message.kind != "callback"  # nobody would learn that a callback was refused
     if outcome.ok or refused:
         await node.store.run(lambda tx: _settle(node, tx, message, outcome))
@@ -82,7 +86,7 @@ async def retry(node: Node, message_id: str) -> None:
     await node.store.run(tx)
 
 
-async def _attempt(node: Node, message: Outgoing) -> Outcome:
+async def _attempt(node: Node, message: Outgoing, trace: str) -> Outcome:
     try:
         match message.kind:
             case "push":
@@ -90,7 +94,7 @@ async def _attempt(node: Node, message: Outgoing) -> Outcome:
             case "callback":
                 return _judge(message, await _call_back(node, message))
             case _:
-                return await _tell(node, message)
+                return await _tell(node, message, trace)
     except Unreachable as error:
         return Outcome(ok=False, reason=error.reason)
     except PeerError as error:
@@ -99,10 +103,12 @@ async def _attempt(node: Node, message: Outgoing) -> Outcome:
         return Outcome(ok=False, reason=error.reason, final=error.status < HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-async def _tell(node: Node, message: Outgoing) -> Outcome:
+async def _tell(node: Node, message: Outgoing, trace: str) -> Outcome:
     """Send a DSP message to the counterparty."""
     token = await node.identity.token(message.audience or "", address=_base(message.url))
     headers = _MESSAGES | {"Authorization": token}
+    if trace:
+        headers["traceparent"] = traceparent(trace, message.id)
     answer = await node.wire.send("POST", message.url, headers=headers, body=message.body, timeout_s=SEND_TIMEOUT_S)
     outcome = _judge(message, answer)
     if answer.status in _BUSY and await _taken(node, message):
@@ -213,7 +219,7 @@ def _postpone(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> Outgoi
     tx.outbox.save(after)
     if dead:
         _note(node, tx, message, f"given up after {attempts} attempts: {reason}")
-    return None if dead else after
+    return after
 
 
 def _note(node: Node, tx: Tx, message: Outgoing, text: str) -> None:
@@ -226,9 +232,10 @@ def _note(node: Node, tx: Tx, message: Outgoing, text: str) -> None:
 
 def _settle(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> None:
     """Act on a final outcome, unless the process has gone on without it."""
-    if tx.outbox.find(message.id) is None:
+    try:
+        tx.outbox.delete(message.id)
+    except NotFound:
         return  # taken back while it was on its way
-    tx.outbox.delete(message.id)
     match _find(tx, message):
         case Negotiation() as contract if contract.process.answered(message.id, ok=True) is not contract.process:
             tx.negotiations.save(_settled_negotiation(node, tx, contract, message, outcome))

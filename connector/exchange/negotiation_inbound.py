@@ -85,7 +85,10 @@ async def receive_request(node: Node, caller: Caller, message: ContractRequestMe
             raise PeerError(404, "there is no such offer: ask for the catalog again", "/offer/@id")
         _assigner(offer, node.id)
         process = NegotiationProcess(Role.PROVIDER).receive(Event.REQUEST, message_key(message))
-        return _open(node, tx, caller, message.consumer_pid, address, process, replace(offer, target=found[0]))
+        record = _opened(node, caller, message.consumer_pid, address, process, replace(offer, target=found[0]))
+        party = counterparty(caller)
+        tx.negotiations.add(arrived(node, tx, record, Event.REQUEST, ours=False, party=party, terms=found[1]))
+        return record
 
     return as_seen_by_peers(await node.store.run(tx))
 
@@ -101,7 +104,9 @@ async def receive_initial_offer(node: Node, caller: Caller, message: ContractOff
         if known is not None and _repeats(known, Role.CONSUMER, message, offer):
             return known
         process = NegotiationProcess(Role.CONSUMER).receive(Event.OFFER, message_key(message))
-        return _open(node, tx, caller, message.provider_pid, address, process, offer)
+        record = _opened(node, caller, message.provider_pid, address, process, offer)
+        tx.negotiations.add(arrived(node, tx, record, Event.OFFER, ours=False, party=counterparty(caller)))
+        return record
 
     return as_seen_by_peers(await node.store.run(tx))
 
@@ -114,12 +119,11 @@ def _repeats(known: Negotiation, us: Role, message: Message, offer: Policy) -> b
     raise PeerError(400, "this pid belongs to another negotiation: take a fresh one", f"/{us.other.lower()}Pid")
 
 
-def _open(
-    node: Node, tx: Tx, caller: Caller, peer_pid: str, address: str, process: NegotiationProcess, offer: Policy
+def _opened(
+    node: Node, caller: Caller, peer_pid: str, address: str, process: NegotiationProcess, offer: Policy
 ) -> Negotiation:
     now = node.clock.now()
-    event = Event.REQUEST if process.us is Role.PROVIDER else Event.OFFER
-    record = Negotiation(
+    return Negotiation(
         id=node.ids(),
         created_at=now,
         updated_at=now,
@@ -129,8 +133,6 @@ def _open(
         offer=offer,
         offered_by=process.us.other,
     )
-    tx.negotiations.add(arrived(node, tx, record, event, ours=False, party=counterparty(caller)))
-    return record
 
 
 async def receive_counter_offer(node: Node, caller: Caller, pid: str, message: ContractRequestMessage) -> None:

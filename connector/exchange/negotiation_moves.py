@@ -16,6 +16,7 @@ from connector.exchange.ports import Tx
 from connector.exchange.records import Agreement, Negotiation, Timer
 from connector.exchange.strategy import Act, Decision, NegotiationView
 from connector.exchange.terms import terms_of
+from connector.exchange.trace import agreement_id
 from connector.policy.circumstances import Circumstances, Counterparty
 from connector.policy.equality import difference
 from connector.policy.evaluate import evaluate
@@ -34,9 +35,20 @@ from connector.protocol.process import Role
 
 
 def arrived(
-    node: Node, tx: Tx, record: Negotiation, event: Event, *, ours: bool, party: Counterparty, detail: str = ""
+    node: Node,
+    tx: Tx,
+    record: Negotiation,
+    event: Event,
+    *,
+    ours: bool,
+    party: Counterparty,
+    detail: str = "",
+    terms: Policy | None = None,
 ) -> Negotiation:
-    """Note that `event` has brought `record` into its state, tell of it, and ask the strategy what comes next."""
+    """Note that `event` has brought `record` into its state, tell of it, and ask the strategy what comes next.
+
+    terms: what the offer is measured by, if that has been worked out already.
+    """
     record = acknowledged(node, tx, record, event, ours=ours, detail=detail)
     if record.process.over:
         tx.drop_timers(record.id)
@@ -44,7 +56,7 @@ def arrived(
     return decided(
         node,
         record,
-        lambda: node.negotiations.decide(_view(node, tx, record, event, ours=ours, party=party)),
+        lambda: node.negotiations.decide(_view(node, tx, record, event, ours=ours, party=party, known=terms)),
         lambda record, decision: carry_out(node, tx, record, decision),
     )
 
@@ -56,11 +68,14 @@ def acknowledged(node: Node, tx: Tx, record: Negotiation, event: Event, *, ours:
     return record
 
 
-def _view(node: Node, tx: Tx, record: Negotiation, event: Event, *, ours: bool, party: Counterparty) -> NegotiationView:
+def _view(
+    node: Node, tx: Tx, record: Negotiation, event: Event, *, ours: bool, party: Counterparty, known: Policy | None
+) -> NegotiationView:
     now = node.clock.now()
     terms = record.asked
     if record.process.us is Role.PROVIDER:
-        found = None if ours or event not in (Event.REQUEST, Event.ACCEPT) else _terms(tx, record, party, now)
+        asked = not ours and event in (Event.REQUEST, Event.ACCEPT)
+        found = known or _terms(tx, record, party, now) if asked else None
         # An acceptance is of our own offer, which binds us as long as there is such an offer at all.
         terms = record.offer if found and event is Event.ACCEPT else found
     return NegotiationView(
@@ -141,7 +156,7 @@ def _agree(node: Node, tx: Tx, record: Negotiation, _: Decision) -> Negotiation:
     policy = replace(
         record.offer,
         kind="Agreement",
-        id=node.ids(),
+        id=agreement_id(node.id, record),
         assigner=node.id,
         assignee=record.peer.id,
         timestamp=datetime.fromtimestamp(now / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
