@@ -13,6 +13,7 @@ from ssl import SSLContext
 from typing import Final
 
 from aiohttp import web
+from typing_extensions import override
 from yarl import URL
 
 from connector.http.middleware import collapse_slashes
@@ -49,6 +50,39 @@ class Listener:
             await self._runner.cleanup()
 
 
+class _Connection(web.RequestHandler):
+    """A connection that answers what is no HTTP without repeating it, and without naming our software."""
+
+    @override
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        response = super().handle_error(request, status, exc, "the request is not HTTP/1.1 as RFC 9112 has it")
+        response.headers["Server"] = "http"  # aiohttp fills in its name and version where nothing stands
+        return response
+
+
+class _Server(web.Server):
+    """Makes connections of our kind."""
+
+    @override
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    """Runs an application on a server of our kind."""
+
+    @override
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(made.request_handler, request_factory=made.request_factory, loop=made._loop, **made._kwargs)  # noqa: SLF001 - aiohttp has no public way to bring a connection class
+
+
 async def serve(
     app: web.Application,
     host: str,
@@ -63,7 +97,7 @@ async def serve(
     exact_below: doubled slashes stay in paths that begin with this (a proxy of foreign paths wants that).
     Raises LocalError if the address cannot be listened on.
     """
-    runner = web.AppRunner(
+    runner = _Runner(
         app,
         access_log=None,
         auto_decompress=False,
