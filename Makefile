@@ -1,4 +1,4 @@
-# make setup | demo | test | tck | lint | types | docs | lock | clean
+# make setup | demo | test | fuzz | tck | lint | types | docs | lock | clean
 #
 # Every target does all of its own set-up and never repeats finished work: a stamp file in .venv remembers each lock file
 # that is installed. PYTHON=... chooses the interpreter; without it the first that runs and is new enough is taken.
@@ -15,7 +15,7 @@ INSTALL = if [ -x $(BIN)/uv ]; then set -- $(BIN)/uv pip install --compile-bytec
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 
-.PHONY: setup demo test tck lint types docs lock clean
+.PHONY: setup demo test fuzz tck lint types docs lock clean
 
 setup: $(VENV)/.run
 
@@ -31,6 +31,12 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=
 	@mkdir -p build; $(BIN)/coverage report --include='connector/protocol/*' --fail-under=100 >build/coverage-protocol.txt \
 		|| { cat build/coverage-protocol.txt; echo 'connector/protocol must be covered to 100 %, branches included'; exit 1; }
+
+# Minutes of attacks on a running node. SEED=... repeats a run, FUZZ_EXAMPLES=... says how many each test tries.
+fuzz: SEED := $(or $(SEED),$(shell date +%s))
+fuzz: $(VENV)/.dev
+	@echo 'make fuzz SEED=$(SEED) repeats this run'
+	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),20) $(BIN)/python -m pytest tests/fuzz -n 2 --hypothesis-seed=$(SEED)
 
 tck: $(VENV)/.run
 	@$(BIN)/python tests/tck/run.py
