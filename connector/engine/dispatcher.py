@@ -21,7 +21,7 @@ from connector.exchange.records import Outgoing
 
 log = structlog.get_logger()
 Deliver = Callable[[Outgoing], Awaitable[Outgoing | None]]
-"""One attempt: returns the message as it is to be tried again, or None when it is done with."""
+"""One attempt: returns the message as it is to be tried again, or dead; None when it is done with."""
 FAULT_PAUSE_MS = 1000
 """How long a lane rests when an attempt failed for a reason of our own, such as a full disk."""
 
@@ -43,6 +43,20 @@ class Dispatcher:
     def waiting(self) -> int:
         """Messages that have not been delivered yet, held ones included."""
         return sum(len(queue) for queue in self._queues.values())
+
+    @property
+    def oldest(self) -> int | None:
+        """When the oldest message that has not been delivered was promised (ms), None if there is none."""
+        return min((message.created_at for queue in self._queues.values() for message in queue), default=None)
+
+    @property
+    def due_since(self) -> int | None:
+        """Since when (ms) the message that waits longest for an attempt has been due, None if none waits.
+
+        It is in the past only where this side is behind: a message whose peer is away is due in the future.
+        """
+        heads = (queue[0] for queue in self._queues.values() if queue)
+        return min((head.due_at for head in heads if head.id not in self._held), default=None)
 
     def add(self, messages: Iterable[Outgoing]) -> None:
         """Take committed messages; they leave now, or when the request they belong to has been answered."""
@@ -88,7 +102,7 @@ class Dispatcher:
                 after = await self._attempt(message)
                 if queue and queue[0] is message:  # else it was taken back while it was on its way
                     queue.popleft()
-                    if after is not None:
+                    if after is not None and not after.dead:
                         queue.appendleft(after)
         finally:
             self._lanes.pop(topic, None)

@@ -7,14 +7,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from connector.engine.dispatcher import Dispatcher
+from structlog.contextvars import bound_contextvars
+
+from connector.engine.dispatcher import Deliver, Dispatcher
+from connector.engine.steps import Steps
 from connector.engine.timers import Timers
 from connector.exchange import delivery, negotiation_moves, transfer_moves
 from connector.exchange.moves import KINDS
 from connector.exchange.node import Node
 from connector.exchange.ports import Commit, Tx
 from connector.exchange.query import Criterion, QuerySpec
-from connector.exchange.records import Negotiation, Timer, Transfer
+from connector.exchange.records import Negotiation, Outgoing, Timer, Transfer
 
 PAGE: Final = 1000
 _RINGS: Final = {
@@ -29,11 +32,12 @@ R = TypeVar("R")
 class Engine:
     """Runs one node. Start it after the store is open and before the listeners are."""
 
-    def __init__(self, node: Node) -> None:
-        """Nothing runs before `start`."""
+    def __init__(self, node: Node, around: Callable[[Deliver], Deliver] = lambda deliver: deliver) -> None:
+        """Nothing runs before `start`. `around` may wrap the delivery of messages, to observe it."""
         self._node = node
-        self.dispatcher = Dispatcher(lambda message: delivery.deliver(node, message), node.clock)
+        self.dispatcher = Dispatcher(around(self._deliver), node.clock)
         self.timers = Timers(self._ring, node.clock)
+        self._steps = Steps(node.id, node.store)
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._stopping = False
 
@@ -54,6 +58,12 @@ class Engine:
 
         return await self._node.store.read(read)
 
+    async def _deliver(self, message: Outgoing) -> Outgoing | None:
+        """One attempt; all log lines of it and of what it brings about have the trace as their `correlation_id`."""
+        trace = await self._steps.trace(message)
+        with bound_contextvars(correlation_id=trace or message.topic):
+            return await delivery.deliver(self._node, message, trace)
+
     def _committed(self, commit: Commit) -> None:
         for dropped in commit.dropped:
             self.dispatcher.forget(dropped)
@@ -64,6 +74,7 @@ class Engine:
         for event in commit.events:
             for waiter in self._waiters.get(event.record.id, ()):
                 waiter.set()
+        self._steps.note(commit)
 
     async def wait_until(self, identifier: str, reached: Callable[[], Awaitable[bool]], seconds: float) -> None:
         """Return when `reached` says so, the time is over, or the node is about to stop.
