@@ -20,6 +20,8 @@ from connector.protocol.errors import Invalid
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 DSP_PATH: Final = "/api/v1/dsp"
 DATA_PATH: Final = "/public"
+_REFERENCES: Final = ("env:", "file:")
+_PASSWORD: Final = re.compile(r"//[^/@]*:[^/@]+@|[?&]password=")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _CHOICES: Final = {
@@ -31,12 +33,15 @@ _SHORTEST_KEY: Final = 8
 _PORTS: Final = range(1 << 16)
 
 
-def setting(key: str, text: str, *, default: Any = MISSING, secret: bool = False) -> Any:
-    """A field of Config: `key` is `section.name`, `text` what it does, with unit; without default it is required."""
-    metadata = {"key": key, "help": text, "secret": secret}
+def setting(key: str, text: str, *, default: Any = MISSING, secret: bool = False, may_refer: bool = False) -> Any:
+    """A field of Config: `key` is `section.name`, `text` what it does, with unit; without default it is required.
+
+    secret: given by reference only. may_refer: a URL that is given by reference if it holds a password.
+    """
+    metadata = {"key": key, "help": text, "secret": secret, "may_refer": may_refer}
     if isinstance(default, dict):
         return field(default_factory=dict, metadata=metadata)
-    return field(default=default, repr=not secret, metadata=metadata)
+    return field(default=default, repr=not (secret or may_refer), metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +101,13 @@ class Config:
         "strategy.transfer", "auto, manual, or package.module:Class of a plug-in.", default="auto"
     )
 
-    database: str = setting("store.url", "sqlite (a file in node.data) or a PostgreSQL URL.", default="sqlite")
+    database: str = setting(
+        "store.url",
+        "sqlite (a file in node.data), or postgresql://user@host:port/database; one with a password stands where"
+        " env:NAME or file:PATH points. PostgreSQL needs the extra `postgres`, and a database of this node's own.",
+        default="sqlite",
+        may_refer=True,
+    )
 
     token_lifetime: int = setting("data_plane.token_lifetime", "Life of an access token, in seconds.", default=300)
     files: Path | None = setting(
@@ -122,6 +133,8 @@ class Config:
         path = self.management_path
         if not path.startswith("/") or path.endswith("/"):
             raise Invalid("management.path begins with a slash and does not end with one", "/management/path", path)
+        if self.database != "sqlite" and not self.database.startswith(("postgresql://", "postgres://")):
+            raise Invalid("store.url is sqlite or postgresql://user@host:port/database", "/store/url")
         if len(self.management_key) < _SHORTEST_KEY:
             raise Invalid(f"management.key must have at least {_SHORTEST_KEY} characters", "/management/key")
         if self.token_lifetime < 1:
@@ -226,8 +239,10 @@ def _flat(doc: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(key: str, f: Field[Any], value: object, env: Mapping[str, str]) -> object:
-    if f.metadata["secret"]:
+    if f.metadata["secret"] or (f.metadata["may_refer"] and str(value).startswith(_REFERENCES)):
         return secret(value, env, _place(key))
+    if f.metadata["may_refer"] and _PASSWORD.search(str(value)):
+        raise Invalid(f"{key} holds a password: give it by reference, env:NAME or file:PATH", _place(key))
     return _READERS[_annotation(f)](value, _place(key))
 
 

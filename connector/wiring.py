@@ -131,9 +131,15 @@ def _make_folder(data: Path) -> None:
 
 
 async def _store(config: Config) -> Store:
-    if config.database != "sqlite":
-        raise Invalid("store.url: only sqlite is supported by this version", "/store/url", config.database)
-    return await SqliteStore.open(config.data / DATABASE)
+    if config.database == "sqlite":
+        return await SqliteStore.open(config.data / DATABASE)
+    try:
+        from connector.storage.postgres import PostgresStore  # noqa: PLC0415 - an extra, and costs what a start may cost
+    except ImportError as error:
+        raise Invalid(
+            "PostgreSQL's driver is not installed: pip install 'battery-passport-connector[postgres]'", "/store/url"
+        ) from error
+    return await PostgresStore.open(config.database)
 
 
 def _node(config: Config, store: Store, key: SigningKey, stack: AsyncExitStack) -> tuple[Node, EmbeddedDataPlane]:

@@ -2,16 +2,22 @@
 
 import asyncio
 import json
+import os
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from connector.cli.terminal import Said, json_option, refusals, say
+from connector.config import secret
 from connector.http.server import stop_signal
 from connector.protocol.errors import Invalid, LocalError
+from connector.sandbox.databases import in_files, on_postgres
 from connector.sandbox.nodes import SHELL_FILE, Sandbox, write_atomically
 from connector.sandbox.nodes import sandbox as running
+
+POSTGRES_VARIABLE: Final = "CONNECTOR_POSTGRES_URL"
 
 
 @click.group()
@@ -26,7 +32,13 @@ def sandbox() -> None:
     type=click.Choice(["sqlite", "postgres"]),
     default="sqlite",
     show_default=True,
-    help="Where the nodes keep their data; this version knows SQLite only.",
+    help="Where the nodes keep their data: a file each, or a database each.",
+)
+@click.option(
+    "--postgres-url",
+    envvar=POSTGRES_VARIABLE,
+    help="With --store postgres: a server whose user may create databases, or env:NAME or file:PATH."
+    f"  [default: what {POSTGRES_VARIABLE} holds or names, else a server of its own from installed programs]",
 )
 @click.option(
     "--pair-file",
@@ -40,23 +52,28 @@ def sandbox() -> None:
     help="Keep everything here; a later start finds it again.  [default: a temporary folder, removed at the end]",
 )
 @json_option
-def up(nodes: int, store: str, pair_file: Path | None, folder: Path | None, *, as_json: bool) -> None:
+def up(
+    nodes: int, store: str, postgres_url: str | None, pair_file: Path | None, folder: Path | None, *, as_json: bool
+) -> None:
     """Start nodes that know one another, and run until SIGTERM or Ctrl-C.
 
     They are an OEM, a cell maker, a cathode supplier, a second OEM, and node-5 and so on. The API keys that are shown
     open these nodes on this machine only.
     """
     with refusals(as_json=as_json):
-        if store == "postgres":
-            raise Invalid("this version keeps its data in SQLite only: leave --store out")
+        databases = in_files if store == "sqlite" else on_postgres(_server(postgres_url))
         if pair_file is not None and nodes < 2:  # noqa: PLR2004 - a pair
             raise Invalid("a pair needs at least two nodes: give --nodes 2 or more")
-        asyncio.run(_up(nodes, pair_file, folder, as_json=as_json))
+        asyncio.run(_up(running(nodes, folder, databases), pair_file, as_json=as_json))
 
 
-async def _up(nodes: int, pair_file: Path | None, folder: Path | None, *, as_json: bool) -> None:
+def _server(url: str | None) -> str | None:
+    return secret(url, os.environ, "") if url is not None and url.startswith(("env:", "file:")) else url
+
+
+async def _up(box: AbstractAsyncContextManager[Sandbox], pair_file: Path | None, *, as_json: bool) -> None:
     stop = asyncio.create_task(stop_signal())  # from here on a signal ends everything in order, also while starting
-    serving = asyncio.create_task(_serve(nodes, pair_file, folder, as_json=as_json))
+    serving = asyncio.create_task(_serve(box, pair_file, as_json=as_json))
     await asyncio.wait({stop, serving}, return_when=asyncio.FIRST_COMPLETED)
     for task in (serving, stop):
         task.cancel()
@@ -65,8 +82,8 @@ async def _up(nodes: int, pair_file: Path | None, folder: Path | None, *, as_jso
         raise error
 
 
-async def _serve(nodes: int, pair_file: Path | None, folder: Path | None, *, as_json: bool) -> None:
-    async with running(nodes, folder) as box:
+async def _serve(starting: AbstractAsyncContextManager[Sandbox], pair_file: Path | None, *, as_json: bool) -> None:
+    async with starting as box:
         if pair_file is not None:
             write_atomically(pair_file, json.dumps(box.pair_json("connector sandbox"), indent=2))
         say(_table(box), as_json=as_json)

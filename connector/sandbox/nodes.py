@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Final
 from connector.identity.did import did_of_url
 from connector.protocol.errors import Invalid
 from connector.protocol.vocabulary import PROTOCOL
+from connector.sandbox.databases import SQLITE, Databases, in_files
 from connector.sandbox.participants import CELL_MAKER, OEM, Company, Participant, companies
 from connector.sandbox.ports import HOST, Ports
 from connector.sandbox.process import NodeProcess
@@ -27,6 +28,7 @@ CONFIG_FILE: Final = "node.toml"
 KEY_FILE: Final = "api-key"
 LOG_FILE: Final = "node.log"
 SHELL_FILE: Final = "env"
+STORE_FILE: Final = "store-url"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class Place:
     folder: Path
     public: int
     management: int
+    database: str
 
     @property
     def did(self) -> str:
@@ -115,10 +118,11 @@ class Place:
 
 
 @asynccontextmanager
-async def sandbox(count: int, folder: Path | None = None) -> AsyncIterator[Sandbox]:
+async def sandbox(count: int, folder: Path | None = None, databases: Databases = in_files) -> AsyncIterator[Sandbox]:
     """A running sandbox of `count` nodes; on the way out all of them end.
 
     folder: kept, with everything in it; None takes a temporary one that is removed at the end.
+    databases: where the nodes keep their data.
     Raise LocalError if a node does not start.
     """
     async with AsyncExitStack() as stack:
@@ -126,8 +130,10 @@ async def sandbox(count: int, folder: Path | None = None) -> AsyncIterator[Sandb
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="connector-sandbox-")))
         else:
             root = _made(folder)
+        wanted = companies(count)
+        urls = await stack.enter_async_context(databases(folder, [company.name for company in wanted]))
         with Ports() as ports:
-            places = _places(root, companies(count), ports)
+            places = _places(root, wanted, ports, urls)
             participants = [_prepare(place, places) for place in places]
             ports.hand_over()
             box = await _start(places, participants, stack)
@@ -164,7 +170,7 @@ async def _start(places: Sequence[Place], participants: Sequence[Participant], s
     return Sandbox({m.participant.name: m for m in members})
 
 
-def _places(root: Path, wanted: Sequence[Company], ports: Ports) -> list[Place]:
+def _places(root: Path, wanted: Sequence[Company], ports: Ports, urls: Mapping[str, str]) -> list[Place]:
     """A place for each company: the one it had in this folder before, or a new one."""
     file = root / PORTS_FILE
     known: dict[str, list[int]] = json.loads(file.read_bytes()) if file.exists() else {}
@@ -172,7 +178,7 @@ def _places(root: Path, wanted: Sequence[Company], ports: Ports) -> list[Place]:
         if company.name not in known:
             known[company.name] = [ports.take(), ports.take()]
     file.write_text(json.dumps(known), encoding="utf-8")
-    return [Place(company, root / company.name, *known[company.name]) for company in wanted]
+    return [Place(c, root / c.name, known[c.name][0], known[c.name][1], urls[c.name]) for c in wanted]
 
 
 def _prepare(place: Place, places: Sequence[Place]) -> Participant:
@@ -182,6 +188,8 @@ def _prepare(place: Place, places: Sequence[Place]) -> Participant:
     if not key_file.exists():
         with open(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:  # noqa: PTH123 - a descriptor
             out.write(secrets.token_urlsafe(24))
+    if place.database != SQLITE:
+        write_atomically(place.folder / STORE_FILE, place.database)  # it may hold a password
     (place.folder / CONFIG_FILE).write_text(_settings(place, places, key_file), encoding="utf-8")
     return Participant(
         name=place.company.name,
@@ -205,6 +213,7 @@ def _settings(place: Place, places: Sequence[Place], key_file: Path) -> str:
         },
         "public": {"url": f"http://{HOST}:{place.public}", "host": HOST, "port": place.public},
         "management": {"host": HOST, "port": place.management, "key": f"file:{key_file}"},
+        "store": {"url": f"file:{place.folder / STORE_FILE}" if place.database != SQLITE else SQLITE},
         "directory": {other.company.bpn: other.did for other in places},
     }
     blocks = (

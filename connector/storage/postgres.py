@@ -2,8 +2,9 @@
 
 One node works on a database, guarded by a lock that its writing session holds: two that do not know of each other would
 send every message twice. The server gives the lock back when the session ends, however it ended. Sessions that break
-are replaced when they are used next; what was going on in them has failed. A pooler between node and server must
-keep sessions whole (pgbouncer: `pool_mode=session`).
+are replaced when they are used next; what was going on in them has failed, except that a commit whose answer was lost
+may stand: its caller hears Unavailable and, as after any such answer, may ask again. A pooler between node and server
+must keep sessions whole (pgbouncer: `pool_mode=session`).
 
 Only `connector.wiring` imports this module, and only for nodes that need it: the driver costs what a start may cost.
 """
@@ -141,10 +142,11 @@ def _to_write(where: Mapping[str, Any]) -> Database:
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
         )
     except BaseException as error:
+        name = database.info.dbname if not database.closed else "?"
         database.close()
         if isinstance(error, psycopg.errors.LockNotAvailable):
             raise Unavailable(
-                f"another node works on the database {database.info.dbname}: stop it, or give this node another one"
+                f"another node works on the database {name}: stop it, or give this node another one"
             ) from error
         raise
     return database

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from functools import partial
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.exchange.ports import Offering, Tx
+from connector.exchange.ports import Offering, Store, Tx
 from connector.exchange.query import Criterion, QuerySpec
 from connector.exchange.records import Asset, ContractDefinition
+from connector.storage.postgres import PostgresStore
 from connector.storage.properties import comparable, fulfils
 from connector.storage.sqlite import SqliteStore
 from tests.unit.storage_records import each
@@ -113,49 +114,90 @@ def page(bpn: str | None, after: int, limit: int, wanted: Sequence[Criterion], t
     return tx.offers.page(bpn, after=after, limit=limit, criteria=wanted)
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    steps=steps,
-    bpn=st.none() | st.sampled_from((*BPNS, "BPNL9", "*")),
-    wanted=st.lists(criteria, max_size=2),
-    limit=st.integers(1, 4),
-    offset=st.integers(0, 2),
-)
-async def test_a_page_is_what_brute_force_finds(
-    steps: list[Asset | Definition | str], bpn: str | None, wanted: list[Criterion], limit: int, offset: int
+asked = st.tuples(st.none() | st.sampled_from((*BPNS, "BPNL9", "*")), st.lists(criteria, max_size=2))
+
+
+async def check_pages(
+    store: Store,
+    steps: list[Asset | Definition | str],
+    asking: tuple[str | None, list[Criterion]],
+    limit: int,
+    offset: int,
 ) -> None:
     stock: dict[str, Asset] = {}
     shelf: dict[str, Definition] = {}
+    bpn, wanted = asking
+    for step in steps:
+        await store.run(partial(apply, step=step, stock=stock, shelf=shelf))
+    whole = expected(stock, shelf, bpn, wanted)
+    found = await store.read(lambda tx: tx.offers.page(bpn, limit=100, criteria=wanted))
+    assert [(o.asset.id, [d.id for d in o.definitions]) for o in found] == whole
+    assert [o.asset for o in found] == [stock[o.asset.id] for o in found]
+    part = await store.read(lambda tx: tx.offers.page(bpn, limit=limit, offset=offset, criteria=wanted))
+    assert part == found[offset : offset + limit]
+    walked: list[Offering] = []
+    while more := await store.read(partial(page, bpn, walked[-1].cursor if walked else 0, limit, wanted)):
+        walked += more
+    assert walked == found
+    unfiltered = dict(expected(stock, shelf, bpn, ()))
+    one_by_one = await store.read(lambda tx: {ident: tx.offers.find(ident, bpn) for ident in stock})
+    found_ids = {ident: [d.id for d in one.definitions] for ident, one in one_by_one.items() if one is not None}
+    assert found_ids == unfiltered
+
+
+async def check_query(store: Store, stock: list[Asset], wanted: list[Criterion]) -> None:
+    await store.run(lambda tx: each(tx.assets.add, stock))
+    found = await store.read(lambda tx: tx.assets.query(QuerySpec(criteria=tuple(wanted))))
+    assert {a.id for a in found} == {a.id for a in stock if all(fulfils(comparable(a), c) for c in wanted)}
+    assert await store.read(lambda tx: tx.assets.count(wanted)) == len(found)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=steps, asking=asked, limit=st.integers(1, 4), offset=st.integers(0, 2))
+async def test_a_page_is_what_brute_force_finds(
+    steps: list[Asset | Definition | str], asking: tuple[str | None, list[Criterion]], limit: int, offset: int
+) -> None:
     store = await SqliteStore.open()
     try:
-        for step in steps:
-            await store.run(partial(apply, step=step, stock=stock, shelf=shelf))
-        whole = expected(stock, shelf, bpn, wanted)
-        found = await store.read(lambda tx: tx.offers.page(bpn, limit=100, criteria=wanted))
-        assert [(o.asset.id, [d.id for d in o.definitions]) for o in found] == whole
-        assert [o.asset for o in found] == [stock[o.asset.id] for o in found]
-        part = await store.read(lambda tx: tx.offers.page(bpn, limit=limit, offset=offset, criteria=wanted))
-        assert part == found[offset : offset + limit]
-        walked: list[Offering] = []
-        while more := await store.read(partial(page, bpn, walked[-1].cursor if walked else 0, limit, wanted)):
-            walked += more
-        assert walked == found
-        unfiltered = dict(expected(stock, shelf, bpn, ()))
-        one_by_one = await store.read(lambda tx: {ident: tx.offers.find(ident, bpn) for ident in stock})
-        found_ids = {ident: [d.id for d in one.definitions] for ident, one in one_by_one.items() if one is not None}
-        assert found_ids == unfiltered
+        await check_pages(store, steps, asking, limit, offset)
     finally:
         await store.close()
 
 
+stocks = st.lists(assets, max_size=5, unique_by=lambda a: a.id)
+
+
 @settings(max_examples=100, deadline=None)
-@given(stock=st.lists(assets, max_size=5, unique_by=lambda a: a.id), wanted=st.lists(criteria, min_size=1, max_size=2))
+@given(stock=stocks, wanted=st.lists(criteria, min_size=1, max_size=2))
 async def test_a_query_over_properties_says_the_same_as_a_selector(stock: list[Asset], wanted: list[Criterion]) -> None:
     store = await SqliteStore.open()
     try:
-        await store.run(lambda tx: each(tx.assets.add, stock))
-        found = await store.read(lambda tx: tx.assets.query(QuerySpec(criteria=tuple(wanted))))
-        assert {a.id for a in found} == {a.id for a in stock if all(fulfils(comparable(a), c) for c in wanted)}
-        assert await store.read(lambda tx: tx.assets.count(wanted)) == len(found)
+        await check_query(store, stock, wanted)
+    finally:
+        await store.close()
+
+
+def empty(tx: Tx) -> None:
+    for asset in tx.assets.query(QuerySpec()):
+        tx.assets.delete(asset.id)
+    for definition in tx.definitions.query(QuerySpec()):
+        tx.definitions.delete(definition.id)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps, asking=asked, stock=stocks, wanted=st.lists(criteria, min_size=1, max_size=2))
+async def test_postgresql_says_the_same(
+    database: str,
+    steps: list[Asset | Definition | str],
+    asking: tuple[str | None, list[Criterion]],
+    stock: list[Asset],
+    wanted: list[Criterion],
+) -> None:
+    store = await PostgresStore.open(database)
+    try:
+        await store.run(empty)
+        await check_pages(store, steps, asking, 2, 1)
+        await store.run(empty)
+        await check_query(store, stock, wanted)
     finally:
         await store.close()

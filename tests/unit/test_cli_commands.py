@@ -33,7 +33,7 @@ ALL = dict(commands(main))
 
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
-    for name in (URL_VARIABLE, KEY_VARIABLE, "CONNECTOR_CONFIG"):
+    for name in (URL_VARIABLE, KEY_VARIABLE, "CONNECTOR_CONFIG", "CONNECTOR_POSTGRES_URL"):
         monkeypatch.delenv(name, raising=False)
     return CliRunner()
 
@@ -127,7 +127,8 @@ def test_an_answer_that_is_not_good_leaves_with_1(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--store", "postgres"], "SQLite only"),
+        (["--store", "postgres", "--postgres-url", "env:NO_SUCH_VARIABLE"], "no NO_SUCH_VARIABLE"),
+        (["--store", "postgres", "--postgres-url", "http://me:hidden@h/d"], "no PostgreSQL URL"),
         (["--nodes", "1", "--pair-file", "pair.json"], "a pair needs at least two nodes"),
     ],
 )
@@ -135,3 +136,15 @@ def test_the_sandbox_refuses_what_it_cannot_do(runner: CliRunner, options: list[
     done = runner.invoke(main, ["sandbox", "up", *options])
     assert done.exit_code == 1
     assert told in done.stderr
+    assert "hidden" not in done.output
+
+
+def test_a_sandbox_without_postgresql_says_what_to_install(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("connector.sandbox.cluster.DEBIAN", tmp_path)
+    done = runner.invoke(main, ["sandbox", "up", "--store", "postgres"])
+    assert done.exit_code == 1
+    assert "apt-get install postgresql" in done.stderr
+    assert "--postgres-url" in done.stderr
