@@ -223,3 +223,27 @@ def test_every_setting_is_in_the_table() -> None:
     assert shown["node.did"][0] == shown["management.key"][0] == "required"
     assert shown["public.port"][0] == "8282"
     assert all(text.endswith(".") for _, text in shown.values())
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgresql://me@db.example/node", "postgres:///node?host=/run/pg"])
+def test_the_store_is_a_file_or_a_postgresql_database(url: str) -> None:
+    assert parse(with_("store.url", url), ENV).database == url
+
+
+@pytest.mark.parametrize("url", ["mysql://me@db.example/node", "", "env:OTHER"])
+def test_another_store_is_refused(url: str) -> None:
+    assert refusal(with_("store.url", url), {"OTHER": "sqlite:///hidden"}).pointer == "/store/url"
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:hidden@db.example/node", "postgresql:///node?user=x&password=hidden"])
+def test_a_store_url_with_a_password_stands_elsewhere(url: str, tmp_path: Path) -> None:
+    refused = refusal(with_("store.url", url))
+    assert "give it by reference" in refused.reason
+    assert "hidden" not in f"{refused}{refused.value}"
+    (tmp_path / "url").write_text(url)
+    for config in (
+        parse(with_("store.url", f"file:{tmp_path / 'url'}"), ENV),
+        parse(GOOD, ENV | {"CONNECTOR_STORE_URL": "env:DATABASE", "DATABASE": url}),
+    ):
+        assert config.database == url
+        assert "hidden" not in repr(config)
