@@ -53,6 +53,29 @@ async def test_a_spoilt_database_is_named_and_kept(tmp_path: Path) -> None:
     assert (tmp_path / DATABASE).read_bytes().startswith(b"this is no database")
 
 
+async def test_postgresql_without_its_driver_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "connector.storage.postgres", None)
+    told = await fault(tmp_path, store={"url": "postgresql:///node"})
+    assert "pip install" in told.reason
+    assert told.pointer == "/store/url"
+
+
+async def test_a_database_server_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert "cannot be reached" in (await fault(tmp_path, store={"url": f"postgresql:///node?host={tmp_path}"})).reason
+
+
+async def test_a_database_serves_one_node_at_a_time(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.storage.postgres.LOCK_WAIT_MS", 20)
+    store = {"url": database}
+    async with start(parse(settings(tmp_path / "a", store=store), {"KEY": KEY})):
+        assert "another node works on the database" in (await fault(tmp_path / "b", store=store)).reason
+    assert not (tmp_path / "a" / DATABASE).exists()
+
+
 async def test_a_folder_serves_one_node_at_a_time(tmp_path: Path) -> None:
     async with world(tmp_path):
         assert "in use by process" in (await fault(tmp_path)).reason

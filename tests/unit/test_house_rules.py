@@ -23,7 +23,7 @@ LONG_FUNCTIONS: frozenset[str] = frozenset()
 """Functions that may be longer than LONGEST_FUNCTION, as `path:name`."""
 PURE = ("protocol", "policy")
 IMPURE_MODULES = frozenset({"asyncio", "os", "random", "secrets", "socket", "subprocess", "threading", "time", "uuid"})
-LAZY = ("alembic", "jsonschema", "pyld", "rdflib")
+LAZY = ("alembic", "jsonschema", "psycopg", "pyld", "rdflib")
 """Imported inside the functions that use them: a node starts without them. (structlog imports rich by itself.)"""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -1,6 +1,11 @@
 """Databases for a sandbox that leaves nothing behind, and a server's refusals."""
 
+import os
+import select
+import subprocess
+import sys
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -41,3 +46,21 @@ def test_a_folder_that_holds_something_else_is_told_with_the_servers_words(tmp_p
     (tmp_path / "data" / "letters.txt").write_text("x")
     with pytest.raises(LocalError, match=r"no database could be made in .*data\n.*\w"), cluster(tmp_path / "data"):
         pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="waits for a process that is not a child of ours")
+@pytest.mark.usefixtures("postgres")
+def test_no_server_outlives_the_process_that_wanted_it() -> None:
+    program = (
+        "import sys\nfrom connector.sandbox.cluster import cluster\n"
+        "with cluster(durable=False) as url:\n    print(url, flush=True)\n    sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:  # noqa: S603 - ours
+        assert child.stdout is not None
+        folder = Path(parse_qs(urlsplit(child.stdout.readline().decode().strip()).query)["host"][0])
+        server = os.pidfd_open(int((folder / "data" / "postmaster.pid").read_text().splitlines()[0]))
+        try:
+            child.kill()
+            assert select.select([server], [], [], 60)[0], "the server is still there"
+        finally:
+            os.close(server)
