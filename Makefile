@@ -1,4 +1,4 @@
-# make setup | demo | test | fuzz | tck | lint | types | docs | lock | clean
+# make setup | demo | test | fuzz | tck | bench | lint | types | docs | lock | clean
 #
 # Every target does all of its own set-up and never repeats finished work: a stamp file in .venv remembers each lock file
 # that is installed. PYTHON=... chooses the interpreter; without it the first that runs and is new enough is taken.
@@ -15,7 +15,7 @@ INSTALL = if [ -x $(BIN)/uv ]; then set -- $(BIN)/uv pip install --compile-bytec
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 
-.PHONY: setup demo test fuzz tck lint types docs lock clean
+.PHONY: setup demo test fuzz tck bench lint types docs lock clean
 
 setup: $(VENV)/.run
 
@@ -41,6 +41,10 @@ fuzz: $(VENV)/.dev
 
 tck: $(VENV)/.run
 	@$(BIN)/python tests/tck/run.py
+
+# QUICK=1 measures less and only prints; EDC=1 measures a real EDC pair in turns with ours, where there is one.
+bench: $(VENV)/.run
+	@$(BIN)/python tests/bench/run.py $(if $(QUICK),--quick) $(if $(EDC),--edc)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

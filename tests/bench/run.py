@@ -1,0 +1,179 @@
+"""`make bench`: what the connector costs, beside its targets and beside the floor; all in one run on one machine.
+
+    rest        start to ready, resident memory, processor time and SQL statements of idle nodes
+    floor       aiohttp, SQLite and ES256 without a connector; always measured
+    exchange    whole exchanges, reused agreements, negotiations, pulls and streams through a fresh pair of nodes
+    catalog     the first page and one asset by id, over stocks of different sizes
+    elsewhere   an independent measuring program on the same pair, and with --edc a real EDC pair in turns with ours
+
+Prints one table; a whole run that is not --quick also writes docs/benchmarks.md. A missed target fails nothing: the
+exit code is 1 only if a part did not run.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from connector.sandbox.nodes import sandbox  # noqa: E402 - after the path is set
+from tests.bench import catalogs, elsewhere, exchanging, floor, resting  # noqa: E402 - after the path is set
+from tests.bench.bare import bare  # noqa: E402 - after the path is set
+from tests.bench.exchanging import Rounds  # noqa: E402 - after the path is set
+from tests.bench.floor import Floor  # noqa: E402 - after the path is set
+from tests.bench.machine import load_average, machine  # noqa: E402 - after the path is set
+from tests.bench.report import Report, write_section  # noqa: E402 - after the path is set
+
+PAGE: Final = ROOT / "docs" / "benchmarks.md"
+TOOLS: Final = ROOT.parent / "shared" / "tools"
+PARTS: Final = ("rest", "exchange", "catalog", "elsewhere")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured, and how long it may take in all."""
+
+    rounds: Rounds
+    floor: int
+    starts: int
+    idle_s: float
+    sizes: tuple[int, ...]
+    catalog: int
+    limit_s: float
+
+
+FULL: Final = Plan(
+    rounds=Rounds(exchanges=100, negotiations=400, pulls=4000, megabytes=100, repeats=5),
+    floor=500,
+    starts=5,
+    idle_s=20.0,
+    sizes=(100, 10_000, 100_000),
+    catalog=50,
+    limit_s=460.0,
+)
+QUICK: Final = Plan(
+    rounds=Rounds(exchanges=20, negotiations=100, pulls=800, megabytes=100, repeats=2),
+    floor=100,
+    starts=2,
+    idle_s=5.0,
+    sizes=(100, 2000),
+    catalog=10,
+    limit_s=85.0,
+)
+
+
+@dataclass(slots=True)
+class Run:
+    """One run: what was asked for, and what has come of it."""
+
+    plan: Plan
+    options: argparse.Namespace
+    report: Report
+    folder: Path
+    least: Floor | None = None
+
+    async def all(self) -> None:
+        """Every part that was asked for, within the time that there is; SIGTERM ends it in order, like Ctrl-C."""
+        if (task := asyncio.current_task()) is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        limit_s = self.plan.limit_s + (elsewhere.UP_S + elsewhere.MEASURE_S if self.options.edc else 0)
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._parts()
+        except TimeoutError:
+            self.report.failures.append(f"everything: it was not over in {limit_s:g} s")
+        except asyncio.CancelledError:
+            self.report.failures.append("everything: it was ended by a signal")
+
+    async def _parts(self) -> None:
+        with bare() as source:
+            todo: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+                "rest": self._rest,
+                "floor": lambda: self._floor(source),  # right before what is compared with it: disks have moods
+                "exchange": lambda: self._exchange(source),
+                "catalog": self._catalog,
+                "elsewhere": self._elsewhere,
+            }
+            for name, run in todo.items():
+                if name == "floor" or name in self.options.part:
+                    await self._part(name, run)
+
+    async def _part(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        sys.stderr.write(f"# {name}\n")
+        try:
+            await run()
+        except Exception as error:  # noqa: BLE001 - one part's fault is no reason not to see the others
+            self.report.failures.append(f"{name}: {type(error).__name__}: {error}")
+
+    async def _floor(self, source: str) -> None:
+        self.least = await floor.measure(source, self.folder, self.plan.floor, self.report)
+
+    async def _rest(self) -> None:
+        await resting.starts(self.plan.starts, self.report)
+        async with sandbox(2) as box:
+            await resting.idle(box, self.plan.idle_s, self.report)
+
+    async def _exchange(self, source: str) -> None:
+        async with sandbox(2) as box:
+            await exchanging.measure(box, source, self._known_floor(), self.plan.rounds, self.report)
+        self.report.add("fdatasync of 4 KiB, after the exchanges", "ms", floor.syncs(self.folder, self.plan.floor))
+
+    async def _catalog(self) -> None:
+        await catalogs.measure(self.plan.sizes, self.plan.catalog, self._known_floor(), self.report)
+
+    def _known_floor(self) -> Floor:
+        if self.least is None:
+            raise LookupError("there is no floor to compare with")
+        return self.least
+
+    async def _elsewhere(self) -> None:
+        tools = self.options.tools
+        if not (tools / elsewhere.PROGRAM).exists():
+            self.report.notes.append("the independent measuring program is not on this machine")
+            return
+        edc = self.options.edc and (tools / elsewhere.EDC).exists()
+        if self.options.edc and not edc:
+            self.report.notes.append("there is no EDC pair on this machine")
+        async with sandbox(2) as box:
+            await elsewhere.measure(box, tools, self.folder, self.report, quick=self.options.quick, edc=edc)
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--quick", action="store_true", help="fewer rounds and smaller stocks; writes no page")
+    top.add_argument("--part", action="append", choices=PARTS, help="this part only, beside the floor; may be repeated")
+    top.add_argument("--edc", action="store_true", help="measure a real EDC pair in turns with ours")
+    top.add_argument("--tools", type=Path, default=TOOLS, help="where the independent program and the EDC pair are")
+    top.add_argument("--no-write", action="store_true", help="leave docs/benchmarks.md as it is")
+    options = top.parse_args(given)
+    options.part = options.part or list(PARTS)
+    return options
+
+
+def main() -> int:
+    options = arguments()
+    before, report = load_average(), Report()
+    with tempfile.TemporaryDirectory(prefix="connector-bench-") as folder:
+        run = Run(QUICK if options.quick else FULL, options, report, Path(folder))
+        uvloop.run(run.all())
+    where = machine(before, run.least.fdatasync if run.least else None)
+    lines = [f"{name}: {value}" for name, value in where]
+    sys.stdout.write("\n".join([*lines, "", report.text(), ""]))
+    whole = set(options.part) == set(PARTS) and not options.quick and not report.failures
+    if whole and not options.no_write:
+        write_section(PAGE, report.markdown(where))
+        sys.stdout.write(f"written to {PAGE.relative_to(ROOT)}\n")
+    return 1 if report.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
