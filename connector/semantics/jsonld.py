@@ -128,11 +128,11 @@ def _items(value: object) -> list[Any]:
 
 
 def _text(value: object, _scope: Scope) -> object:
-    """Take the wrappers off a string: a list around it, a value object, a reference."""
+    """Take the wrappers off a string: a list around it, a value object (always of a scalar), a reference."""
     while True:
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
-        elif isinstance(value, dict) and "@value" in value:
+        elif isinstance(value, dict) and not isinstance(value.get("@value", {}), dict | list):
             value = value["@value"]
         elif isinstance(value, dict) and value.keys() == {"@id"}:
             value = value["@id"]

@@ -352,3 +352,11 @@ def test_the_full_processor_is_not_loaded_before_it_is_needed() -> None:
 
 def test_the_limits_are_those_documented() -> None:
     assert Limits(depth=64, nodes=10_000, contexts=64) == expansion.LIMITS
+
+
+@pytest.mark.parametrize("inner", [{"action": "odrl:use"}, [{"action": "odrl:use"}], [[{"action": "odrl:use"}]]])
+def test_a_value_object_hides_no_rule(inner: object) -> None:
+    """Only scalars are values; what was inside would have come out without its names being read."""
+    message = read_message({**PLAIN, "offer": {**PLAIN["offer"], "obligation": {"@value": inner}}})
+    assert message["offer"]["obligation"] == [{"@value": inner}]
+    assert read_message(message) == message
