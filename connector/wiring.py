@@ -7,6 +7,7 @@ database and listeners.
 import asyncio
 import importlib
 import random
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -26,10 +27,9 @@ from connector.dataplane.plane import EmbeddedDataPlane
 from connector.dataplane.proxy import HttpSource
 from connector.dataplane.refresh import Refresher
 from connector.dataplane.source import Source
-from connector.dataplane.tokens import AccessTokens
 from connector.engine.engine import Engine
 from connector.exchange.node import Node
-from connector.exchange.ports import Identity, Store
+from connector.exchange.ports import Clock, Identity, Store
 from connector.exchange.publish import PASSPORT_STORE
 from connector.exchange.records import CallbackAddress
 from connector.exchange.strategy import AutomaticNegotiation, AutomaticTransfer, Manual
@@ -38,6 +38,7 @@ from connector.http.did import did_routes
 from connector.http.did import render as render_plain
 from connector.http.dsp import dsp_application
 from connector.http.guard import AddressPolicy
+from connector.http.health import disk_check, outbox_check, writer_check
 from connector.http.management import management_app
 from connector.http.middleware import application
 from connector.http.public import public_routes
@@ -52,6 +53,10 @@ from connector.identity.mock import MockIdentity
 from connector.identity.replay import ReplayGuard
 from connector.identity.resolver import DidResolver
 from connector.identity.tokens import TokenVerifier
+from connector.metrics import Metrics
+from connector.metrics.ports import CountedIdentity, CountedNegotiations, CountedSource, CountedTokens, CountedTransfers
+from connector.metrics.present import Sources
+from connector.metrics.requests import timed
 from connector.passport.notary import KeyNotary
 from connector.protocol.did_services import find_dsp_endpoints, service_entries
 from connector.protocol.errors import Invalid
@@ -59,6 +64,7 @@ from connector.protocol.vocabulary import VERSION
 from connector.semantics.registry import bundled
 from connector.semantics.validation import validate
 from connector.storage.sqlite import SqliteStore
+from connector.storage.store import DatabaseStore
 
 DATABASE: Final = "connector.sqlite"
 KEY_FILE: Final = "signing-key.pem"
@@ -98,11 +104,14 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
     """A running node. Raise LocalError if a setting, a file, a port or the database does not allow it."""
     async with AsyncExitStack() as stack:
         _make_folder(config.data)
+        metrics = Metrics()
         store = await _store(config)
+        store.listen(metrics.committed)
         stack.push_async_callback(store.close)
         key = load_or_create(config.data / KEY_FILE, config.did)
-        node, plane = _node(config, store, key, stack)
-        engine = Engine(node)
+        node, plane = _node(config, store, key, stack, metrics)
+        engine = Engine(node, metrics.deliveries)
+        metrics.read(_present(config, store, engine, node.clock))
         stack.push_async_callback(engine.close)
         await engine.start()
         tls = (
@@ -111,12 +120,11 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
             else None
         )
         public_app = _public(config, node, plane, engine, key)
+        public_app.middlewares.insert(0, timed(metrics, "did", {DSP_PATH: "dsp", DATA_PATH: "data-plane"}))
         context = tls.context if tls else None
         public = await serve(public_app, config.host, config.port, tls=context, exact_below=DATA_PATH)
         stack.push_async_callback(public.close)
-        private = management_app(
-            node, engine, api_key=config.management_key, base_path=config.management_path, data_url=config.data_url
-        )
+        private = _private(config, node, engine, metrics)
         management = await serve(private, config.management_host, config.management_port)
         stack.push_async_callback(management.close)
         stack.callback(engine.stop_waiting)
@@ -130,7 +138,7 @@ def _make_folder(data: Path) -> None:
         raise Invalid(f"the folder {data} cannot be made: {error.strerror}", "/node/data") from error
 
 
-async def _store(config: Config) -> Store:
+async def _store(config: Config) -> DatabaseStore:
     if config.database == "sqlite":
         return await SqliteStore.open(config.data / DATABASE)
     try:
@@ -142,12 +150,28 @@ async def _store(config: Config) -> Store:
     return await PostgresStore.open(config.database)
 
 
-def _node(config: Config, store: Store, key: SigningKey, stack: AsyncExitStack) -> tuple[Node, EmbeddedDataPlane]:
+def _present(config: Config, store: DatabaseStore, engine: Engine, clock: Clock) -> Sources:
+    """What metrics read from memory when somebody asks."""
+    dispatcher = engine.dispatcher
+    return Sources(
+        now=clock.now,
+        waiting=lambda: dispatcher.waiting,
+        oldest=lambda: dispatcher.oldest,
+        due_since=lambda: dispatcher.due_since,
+        statements=lambda: store.statements,
+        batches=lambda: store.batches,
+        free_bytes=lambda: shutil.disk_usage(config.data).free,
+    )
+
+
+def _node(
+    config: Config, store: Store, key: SigningKey, stack: AsyncExitStack, metrics: Metrics
+) -> tuple[Node, EmbeddedDataPlane]:
     clock, ids, directory = SystemClock(), FreshIds(), Directory(config.directory)
     wire = _client(config, stack, everywhere=config.development)
     resolver = DidResolver(wire.get, clock, allow_http=config.development)
-    identity = _identity(config, key, resolver, directory, ids)
-    plane = _data_plane(config, store, key, identity, wire, stack)
+    identity = CountedIdentity(_identity(config, key, resolver, directory, ids), metrics)
+    plane = _data_plane(config, store, key, identity, wire, stack, metrics)
 
     async def connectors_of(did: str) -> tuple[str, ...]:
         return find_dsp_endpoints((await resolver.resolve(did)).json)
@@ -164,8 +188,8 @@ def _node(config: Config, store: Store, key: SigningKey, stack: AsyncExitStack) 
         directory=directory,
         notary=KeyNotary(key, bundled(), resolver.key),
         refresher=Refresher(store, identity, wire, clock),
-        negotiations=_strategy("negotiation", config.negotiation_strategy),
-        transfers=_strategy("transfer", config.transfer_strategy),
+        negotiations=CountedNegotiations(_strategy("negotiation", config.negotiation_strategy), metrics),
+        transfers=CountedTransfers(_strategy("transfer", config.transfer_strategy), metrics),
         connectors_of=connectors_of,
         jitter=random.random,
         callbacks=tuple(
@@ -184,7 +208,13 @@ def _client(config: Config, stack: AsyncExitStack, *, everywhere: bool) -> Outbo
 
 
 def _data_plane(
-    config: Config, store: Store, key: SigningKey, identity: Identity, wire: Outbound, stack: AsyncExitStack
+    config: Config,
+    store: Store,
+    key: SigningKey,
+    identity: Identity,
+    wire: Outbound,
+    stack: AsyncExitStack,
+    metrics: Metrics,
 ) -> EmbeddedDataPlane:
     backends = Backends()
     stack.push_async_callback(backends.close)
@@ -192,8 +222,8 @@ def _data_plane(
         public_url=config.data_url,
         store=store,
         clock=SystemClock(),
-        tokens=AccessTokens(key, SystemClock(), config.token_lifetime),
-        sources=_sources(config, backends),
+        tokens=CountedTokens(key, SystemClock(), config.token_lifetime, metrics=metrics),
+        sources={name: CountedSource(s, name, metrics) for name, s in _sources(config, backends).items()},
         assertions=identity,
         outbound=wire,
     )
@@ -241,3 +271,21 @@ def _public(config: Config, node: Node, plane: EmbeddedDataPlane, engine: Engine
     data.add_routes(public_routes(plane, ""))
     root.add_subapp(DATA_PATH, data)
     return root
+
+
+def _private(config: Config, node: Node, engine: Engine, metrics: Metrics) -> web.Application:
+    """What operators reach: the management API, health, metrics."""
+    checks = [writer_check(node.store), outbox_check(lambda: engine.dispatcher.due_since, node.clock.now)]
+    if config.database == "sqlite":
+        checks.append(disk_check(config.data))
+    app = management_app(
+        node,
+        engine,
+        api_key=config.management_key,
+        base_path=config.management_path,
+        data_url=config.data_url,
+        checks=checks,
+        metrics=metrics.text,
+    )
+    app.middlewares.insert(0, timed(metrics, "management"))
+    return app

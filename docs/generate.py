@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, no package
-"""Writes the pages of the documentation that follow from the code: settings and state machines.
+"""Writes the pages of the documentation that follow from the code: settings, metrics and state machines.
 
 Run `make docs` after changing either; a test fails when a page is not what this writes.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from connector import config
+from connector.metrics.table import TABLE
 from connector.protocol import negotiation, transfer
 
 DOCS: Final = Path(__file__).resolve().parent
@@ -34,6 +35,27 @@ def settings_page() -> str:
 
 def _code(default: str) -> str:
     return default if default in ("", "required") else f"`{default}`"
+
+
+def metrics_page() -> str:
+    """The reference of a node's metrics."""
+    lines = [
+        "# Metrics of a node",
+        "",
+        "`GET /metrics` on the management listener gives them to Prometheus, without a key; the listener is on",
+        "loopback by default, and where it is not, keep the path from strangers. A scrape runs no SQL. Labels have",
+        "few values, whatever strangers send: routes are templates, operands those that the engine knows.",
+        "",
+        "Rules for alerts are in [alerts.yaml](../alerts.yaml), a dashboard for Grafana in",
+        "[dashboard.json](../dashboard.json). Each step of an exchange is a log line as well; its `trace` is the",
+        "same on both sides and in the `traceparent` of every message to the counterparty, so one id finds an exchange",
+        "in the logs of two nodes.",
+        "",
+        "| Metric | Kind | Labels | What it tells |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| `{m.name}` | {m.kind} | {', '.join(f'`{name}`' for name in m.labels)} | {m.help} |" for m in TABLE]
+    return _WRITTEN + "\n".join(lines) + "\n"
 
 
 def machines_page() -> str:
@@ -67,7 +89,11 @@ def _diagram(table: Mapping[tuple[Any, Any, Any], Any], terminal: frozenset[Any]
     return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
 
 
-PAGES: Final = {"reference/config.md": settings_page, "state-machines.md": machines_page}
+PAGES: Final = {
+    "reference/config.md": settings_page,
+    "reference/metrics.md": metrics_page,
+    "state-machines.md": machines_page,
+}
 
 
 def main() -> None:

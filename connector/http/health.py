@@ -5,8 +5,10 @@ Liveness asks nothing but whether this process answers: a database that is away 
 """
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -14,9 +16,12 @@ import structlog
 from aiohttp import web
 
 from connector.exchange.ports import Store
+from connector.protocol.errors import LocalError
 
 PATIENCE_S: Final = 2.0
 """A component that does not answer within this time is down."""
+OVERDUE_MS: Final = 300_000
+LEAST_SPACE: Final = 64 << 20
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +44,38 @@ PROCESS: Final = Check("process", _answers)
 def store_check(store: Store) -> Check:
     """Whether the database answers: a look-up by key, which costs the same however much is kept."""
     return Check("store", lambda: store.read(lambda tx: tx.assets.find("")))
+
+
+def writer_check(store: Store) -> Check:
+    """Whether the database can be written to: a transaction that changes nothing, in the writer's own turn."""
+    return Check("store-writer", lambda: store.run(lambda _: None))
+
+
+def outbox_check(due_since: Callable[[], int | None], now: Callable[[], int]) -> Check:
+    """Whether messages leave: down if one has waited too long for an attempt that was due (both in ms).
+
+    A peer that is away does not bring a node down: its messages are due later.
+    """
+
+    async def probe() -> None:
+        due = due_since()
+        if due is not None and now() - due > OVERDUE_MS:
+            raise LocalError(f"a message has been due for {(now() - due) // 1000} s and nothing has tried to send it")
+
+    return Check("outbox", probe)
+
+
+def disk_check(folder: Path, *, least: int = LEAST_SPACE) -> Check:
+    """Whether there is space left where the database grows, in bytes."""
+
+    async def probe() -> None:
+        free = (await asyncio.to_thread(shutil.disk_usage, folder)).free
+        if free < least:
+            raise LocalError(
+                f"{folder} has only {free >> 20} MiB left: make space, or the node cannot keep its promises"
+            )
+
+    return Check("disk", probe)
 
 
 def health_routes(base: str, checks: Sequence[Check]) -> list[web.RouteDef]:

@@ -7,6 +7,7 @@ fails, all have failed. Having one writer keeps the order: listeners hear of com
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -34,6 +35,8 @@ class DatabaseStore(Store):
         self._listeners: list[Callable[[Commit], None]] = []
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self.batches: Counter[int] = Counter()
+        """Commits so far, by how many transactions they had."""
         self._connections = (writer, *readers)
         self._to_write: Queue = Queue()
         self._to_read: Queue = Queue() if readers else self._to_write
@@ -88,6 +91,8 @@ class DatabaseStore(Store):
 
     def _report(self, jobs: Sequence[Job]) -> None:
         """Tell the listeners, then wake the callers; in the loop, in commit order."""
+        if done := sum(not job.reads and job.error is None for job in jobs):
+            self.batches[done] += 1
         for job in jobs:
             if job.commit is not None:
                 for listener in self._listeners:

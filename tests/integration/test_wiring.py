@@ -17,6 +17,7 @@ from aiohttp import ClientSession
 
 from connector.config import parse
 from connector.exchange.strategy import HOLD, AutomaticTransfer, Decision, Manual, NegotiationView
+from connector.metrics.ports import CountedNegotiations, CountedTransfers
 from connector.protocol.errors import Invalid, LocalError
 from connector.wiring import DATABASE, KEY_FILE, start
 from tests.integration.dsp_world import KEY, message, settings, world
@@ -163,8 +164,11 @@ async def test_a_plug_in_decides(tmp_path: Path, plugin: ModuleType) -> None:
 
 async def test_the_strategies_are_chosen_by_name(tmp_path: Path) -> None:
     async with world(tmp_path, strategy={"negotiation": "manual"}) as us:
-        assert isinstance(us.running.node.negotiations, Manual)
-        assert isinstance(us.running.node.transfers, AutomaticTransfer)
+        negotiations, transfers = us.running.node.negotiations, us.running.node.transfers
+        assert isinstance(negotiations, CountedNegotiations)
+        assert isinstance(negotiations.inner, Manual)
+        assert isinstance(transfers, CountedTransfers)
+        assert isinstance(transfers.inner, AutomaticTransfer)
 
 
 # Life

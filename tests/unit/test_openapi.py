@@ -21,6 +21,7 @@ from connector.http.did import did_routes
 from connector.http.dsp import dsp_application
 from connector.http.health import health_routes
 from connector.http.management import management_routes
+from connector.http.metrics import metrics_routes
 from connector.http.public import public_routes
 from connector.identity.did import parse_did_document
 from connector.protocol import catalog, negotiation_messages, transfer_messages
@@ -34,7 +35,7 @@ Specification = dict[str, Any]
 
 def management() -> web.Application:
     app = web.Application()
-    app.add_routes([*management_routes(), *health_routes("", ())])
+    app.add_routes([*management_routes(), *health_routes("", ()), *metrics_routes("", bytes)])
     return app
 
 
@@ -65,7 +66,7 @@ class Surface:
 
 
 SURFACES = (
-    Surface("management", management, "apiKey", r"/check/.*"),
+    Surface("management", management, "apiKey", r"/check/.*|/metrics"),
     Surface("dsp", dsp, "selfIssuedToken", r".*/\.well-known/.*"),
     Surface("data-plane", data_plane, "accessToken"),
 )

@@ -7,7 +7,7 @@ One module per resource: read the request, call a use case, show the record. `bo
 The contract is `docs/openapi/management.yaml`; a test proves it equal to the routes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -31,6 +31,7 @@ from connector.http.management import (
     vault,
 )
 from connector.http.management.border import MAX_BODY, NODE, WAITER, Waiter, bodies, guard, render
+from connector.http.metrics import metrics_routes
 from connector.http.middleware import application
 from connector.protocol.errors import Invalid
 
@@ -55,10 +56,13 @@ def management_app(
     data_url: str = "",
     source_types: Sequence[str] = SOURCE_TYPES,
     checks: Sequence[Check] = (),
+    metrics: Callable[[], bytes] | None = None,
 ) -> web.Application:
     """The application: the API below `base_path` behind `api_key`, health below `base_path` and /api without it.
 
     data_url, source_types: what `/v3/dataplanes` tells of the embedded data plane. checks: health beyond the store's.
+    metrics: gives the node's figures in the text format of Prometheus, for /metrics at the root and below `base_path`,
+    without the key as well.
     Other surfaces may be added to it with `add_subapp`; they are not behind the key. Raise Invalid for a base path
     that is not one, or an empty key.
     """
@@ -73,5 +77,8 @@ def management_app(
     probed = (store_check(node.store), *checks)
     for prefix in dict.fromkeys((base, "/api")):
         app.add_routes(health_routes(prefix, probed))
+    if metrics is not None:
+        for prefix in (base, ""):
+            app.add_routes(metrics_routes(prefix, metrics))
     app.add_subapp(base, api)
     return app

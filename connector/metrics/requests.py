@@ -1,0 +1,35 @@
+"""Times the requests to a listener, by the template of the route: never by a path, which is anybody's choice."""
+
+import time
+from collections.abc import Mapping
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from connector.metrics import Metrics
+
+NO_ROUTE = "none"
+
+
+def timed(metrics: Metrics, surface: str, others: Mapping[str, str] | None = None) -> Middleware:
+    """The outermost middleware of a listener's root application.
+
+    surface: what is served there; others: the surfaces mounted below it, by the beginning of their paths.
+    """
+
+    @web.middleware
+    async def time_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began, status = time.perf_counter(), "broken"
+        try:
+            response = await handler(request)
+            status = f"{response.status // 100}xx"
+            return response
+        finally:
+            resource = request.match_info.route.resource
+            route = NO_ROUTE if resource is None else resource.canonical
+            method = "other" if resource is None else request.method
+            mounted = (name for start, name in (others or {}).items() if request.path.startswith(start))
+            took = time.perf_counter() - began
+            metrics.observe("connector_http_request_seconds", took, next(mounted, surface), method, route, status)
+
+    return time_requests
