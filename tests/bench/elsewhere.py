@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -67,7 +68,8 @@ def _add(pair: Mapping[str, Any], prefix: str, report: Report, *, targets: bool)
         if found is not None:
             worst = found["p95"] if found["n"] > 1 else None
             report.summarised(prefix + name, unit, found["median"], worst, *(promised if targets else ()))
-    report.notes += [f"{prefix}{failure}" for failure in pair["failures"]]
+    failures = Counter(failure[:160] for failure in pair["failures"])
+    report.notes += [f"{prefix}{count} x {failure}" for failure, count in failures.items()]
 
 
 @asynccontextmanager
