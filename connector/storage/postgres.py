@@ -69,10 +69,12 @@ _JSON_TEXT: Final = r"""
         RETURN CASE json_typeof(value)
             WHEN 'string' THEN value #>> '{}'
             WHEN 'boolean' THEN value::text
-            WHEN 'number' THEN CASE
-                WHEN value::text !~ '[.eE]' THEN value::text
-                WHEN abs(value::text::float8) BETWEEN 1e15 AND 9999999999999998 THEN value::text  -- Python has no e+15
-                ELSE (value::text::float8 + 0)::text
+            WHEN 'number' THEN CASE  -- as Python writes it: the digits are those of the text, the form differs
+                WHEN value::text !~ '[.e]' THEN value::text
+                WHEN value::text ~ 'e\d' THEN replace(value::text, 'e', 'e+')
+                WHEN abs(value::text::float8) >= 1e15 THEN value::text
+                WHEN abs(value::text::float8) < 1e-4 THEN (value::text::float8 + 0)::text
+                ELSE regexp_replace(value::text, '\.0$', '')
             END
         END;
     END $$
