@@ -17,7 +17,7 @@ from typing import Any, Final, Self, TypeVar
 
 from aiohttp import ClientSession, web
 from aiohttp.http_exceptions import HttpProcessingError
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from structlog.testing import capture_logs
 from typing_extensions import override
 
@@ -38,11 +38,15 @@ PATIENCE_S: Final = 5.0
 
 
 def bounded(share: float = 1.0, *, few: int = 3) -> settings:
-    """How long a test may try: `share` of the examples that were asked for, or a `few` fixed ones in `make test`."""
+    """How long a test may try: `share` of the examples that were asked for, or a `few` fixed ones in `make test`.
+
+    What fails is not made smaller: each attempt may take `PATIENCE_S`, and a run has to end.
+    """
     return settings(
         max_examples=max(1, int(EXAMPLES * share)) if EXAMPLES else few,
         derandomize=not EXAMPLES,
         deadline=None,
+        phases=[phase for phase in Phase if phase is not Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
 

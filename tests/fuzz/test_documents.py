@@ -202,7 +202,7 @@ CONTEXTS = st.sampled_from([CONTEXT, EDC_CONTEXT, [*CONTEXT, {"@vocab": "x:"}], 
 def test_no_message_of_a_stranger_leaves_the_error_families(path: str) -> None:
     kind, doc = dsp()[path]
 
-    @bounded(10, few=20)
+    @bounded(10, few=12)
     @given(body=CONTEXTS.flatmap(lambda context: spoilt({**doc, "@context": context})))
     def attack(body: bytes) -> None:
 
@@ -223,7 +223,7 @@ def test_no_message_of_a_stranger_leaves_the_error_families(path: str) -> None:
 def test_no_body_of_an_operator_leaves_the_error_families(path: str) -> None:
     read, doc = management()[path]
 
-    @bounded(10, few=20)
+    @bounded(10, few=12)
     @given(body=spoilt(doc))
     def attack(body: bytes) -> None:
         assert_read_or_refused(body, lambda found: read(read_document(found)))
@@ -254,7 +254,7 @@ def test_the_protocol_answers_spoilt_messages(fuzzed: FuzzedNode, known: Known, 
     url = base + re.sub("known:([a-z]+)", lambda word: known[word[1]], path)
     with requests.Session() as session:
 
-        @bounded(3, few=8)
+        @bounded(3, few=5)
         @given(body=spoilt(doc))
         def attack(body: bytes) -> None:
             assert_answered(fuzzed, session.post(url, aimed(body, known), headers=headers, timeout=PATIENCE_S))
@@ -267,7 +267,7 @@ def test_the_management_api_answers_spoilt_bodies(fuzzed: FuzzedNode, known: Kno
     doc = management()[path][1]
     with requests.Session() as session:
 
-        @bounded(3, few=8)
+        @bounded(3, few=5)
         @given(body=spoilt(doc))
         def attack(body: bytes) -> None:
             url, headers = fuzzed.management + path, {"X-Api-Key": KEY}

@@ -90,7 +90,7 @@ def assert_http(answers: bytes) -> None:
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_spoilt_requests_are_answered_or_dropped(fuzzed: FuzzedNode, name: str) -> None:
-    @bounded(3, few=12)
+    @bounded(3, few=6)
     @given(sent=spoilt_bytes(REQUESTS[name]) | st.binary(max_size=200))
     def attack(sent: bytes) -> None:
         for url in listeners(fuzzed):
