@@ -37,7 +37,7 @@ test: $(VENV)/.dev
 fuzz: SEED := $(or $(SEED),$(shell date +%s))
 fuzz: $(VENV)/.dev
 	@echo 'make fuzz SEED=$(SEED) repeats this run'
-	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),20) $(BIN)/python -m pytest tests/fuzz -n 2 --hypothesis-seed=$(SEED)
+	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),30) $(BIN)/python -m pytest tests/fuzz -n 2 --hypothesis-seed=$(SEED)
 
 tck: $(VENV)/.run
 	@$(BIN)/python tests/tck/run.py
