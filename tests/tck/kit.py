@@ -103,6 +103,7 @@ async def run(
                         say(f"{verdict[1].lower():>10}  {verdict[2]}")
                     if (numbers := _RESULT.match(line)) is not None:
                         result = Result(*map(int, numbers.groups()))
+                await kit.wait()
         except TimeoutError as error:
             raise KitError(f"the kit did not end within {limit_s:g} s, see {folder / 'kit.log'}") from error
         finally:
