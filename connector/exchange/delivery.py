@@ -24,7 +24,7 @@ from connector.exchange.strategy import Act, Decision
 from connector.exchange.trace import traceparent
 from connector.exchange.transfer_moves import PUSH
 from connector.protocol import negotiation, transfer
-from connector.protocol.errors import Conflict, ConnectorError, LocalError, NotFound, PeerError, Unreachable
+from connector.protocol.errors import ConnectorError, LocalError, NotFound, PeerError, Unreachable
 from connector.protocol.negotiation_messages import ContractNegotiation, ContractNegotiationError
 from connector.protocol.process import Role
 from connector.protocol.transfer_messages import TransferError, TransferProcess
@@ -68,22 +68,6 @@ async def deliver(node: Node, message: Outgoing, trace: str = "") -> Outgoing | 
         await node.store.run(lambda tx: _settle(node, tx, message, outcome))
         return None
     return await node.store.run(lambda tx: _postpone(node, tx, message, outcome))
-
-
-async def retry(node: Node, message_id: str) -> None:
-    """Send a dead letter again, now, with all its attempts before it.
-
-    Raise NotFound, or Conflict if it is still being tried.
-    """
-
-    def tx(tx: Tx) -> None:
-        message = tx.outbox.get(message_id)
-        if not message.dead:
-            raise Conflict(f"message {message_id} is not given up: it will be tried again by itself")
-        tx.outbox.delete(message_id)
-        tx.send(replace(message, dead=False, attempts=0, due_at=node.clock.now()))
-
-    await node.store.run(tx)
 
 
 async def _attempt(node: Node, message: Outgoing, trace: str) -> Outcome:

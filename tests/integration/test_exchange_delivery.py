@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from connector.exchange import delivery, negotiate, transfer
+from connector.exchange import dead_letters, negotiate, transfer
 from connector.exchange.delivery import ATTEMPTS, BUSY_ATTEMPTS, LONGEST_MS, backoff_ms
 from connector.exchange.records import CallbackAddress, Outgoing, Secret
 from connector.exchange.strategy import Act, Decision, Manual, terminate
@@ -228,11 +228,11 @@ class TestDeadLetters:
     async def test_it_is_sent_again_when_an_operator_says_so(self) -> None:
         async with world() as w:
             letter = await self.dead(w)
-            await delivery.retry(w.consumer.node, letter.id)
+            await dead_letters.retry(w.consumer.node, letter.id)
             await concluded(w)
             assert (await w.consumer.negotiation()).error is None
             with pytest.raises(NotFound):
-                await delivery.retry(w.consumer.node, letter.id)
+                await dead_letters.retry(w.consumer.node, letter.id)
 
     async def test_one_that_is_still_being_tried_is_not_sent_twice(self) -> None:
         async with world() as w:
@@ -241,7 +241,7 @@ class TestDeadLetters:
             await w.request()
             (message,) = await w.consumer.every("outbox")
             with pytest.raises(Conflict, match="not given up"):
-                await delivery.retry(w.consumer.node, message.id)
+                await dead_letters.retry(w.consumer.node, message.id)
 
     async def test_it_is_not_sent_after_a_restart(self) -> None:
         async with world() as w:
@@ -350,7 +350,7 @@ class TestCallbacks:
             await w.request(callbacks=(self.HOOK,))
             (letter,) = await w.consumer.dead()
             assert (letter.kind, letter.event) == ("callback", "ContractNegotiationInitiated")
-            await delivery.retry(w.consumer.node, letter.id)
+            await dead_letters.retry(w.consumer.node, letter.id)
             await w.quiet()
             assert len(w.consumer.hooks.got) == 5
 
