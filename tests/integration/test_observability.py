@@ -33,6 +33,15 @@ def figure(figures: Figures, name: str, **labels: str) -> float:
     return figures[name, frozenset(labels.items())]
 
 
+async def settled(maker: RunningNode, transfer: str) -> None:
+    """Return when the provider has the answer to its start message: the consumer may have the data before that."""
+
+    async def reached() -> bool:
+        return (await maker.node.store.read(lambda tx: tx.transfers.get(transfer))).process.pending is None
+
+    await maker.engine.wait_until(transfer, reached, 10)
+
+
 async def traded(folder: Path) -> tuple[Figures, Figures, list[Line]]:
     """The figures of maker and buyer after one exchange, and the log lines of both."""
     processors = [structlog.contextvars.merge_contextvars]
@@ -40,7 +49,8 @@ async def traded(folder: Path) -> tuple[Figures, Figures, list[Line]]:
         await publish(maker)
         with structlog.testing.capture_logs(processors=processors) as lines:
             transfer = await exchange(maker, buyer)
-        record = await buyer.node.store.read(lambda tx: tx.transfers.get(transfer))
+            record = await buyer.node.store.read(lambda tx: tx.transfers.get(transfer))
+            await settled(maker, record.peer_pid or "")
         assert {line["trace"] for line in lines if "trace" in line} == {trace_of(buyer.node.id, record)}
         async with aiohttp.ClientSession() as session:
             for method, path in (("GET", "/negotiations/a-stranger"), ("PROPFIND", "/a-stranger")):
