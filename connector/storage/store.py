@@ -28,10 +28,12 @@ READERS: Final = 2
 class DatabaseStore(Store):
     """A store over a connection that writes and some that read; without any, reading takes its turn with writing.
 
-    It belongs to the event loop that made it.
+    It belongs to the event loop that made it. worker: makes what takes jobs from a queue; a simulation's is no thread.
     """
 
-    def __init__(self, writer: Connection, readers: Sequence[Connection]) -> None:
+    def __init__(
+        self, writer: Connection, readers: Sequence[Connection], worker: Callable[..., Worker] = Worker
+    ) -> None:
         self._listeners: list[Callable[[Commit], None]] = []
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -40,9 +42,9 @@ class DatabaseStore(Store):
         self._connections = (writer, *readers)
         self._to_write: Queue = Queue()
         self._to_read: Queue = Queue() if readers else self._to_write
-        self._writer = Worker("store-writer", self._to_write, _Writing(writer), self._report, at_once=AT_ONCE)
+        self._writer = worker("store-writer", self._to_write, _Writing(writer), self._report, at_once=AT_ONCE)
         self._readers = [
-            Worker(f"store-reader-{i}", self._to_read, _Reading(reader), self._report, at_once=1)
+            worker(f"store-reader-{i}", self._to_read, _Reading(reader), self._report, at_once=1)
             for i, reader in enumerate(readers)
         ]
 
