@@ -12,8 +12,8 @@ from connector.exchange.ports import Clock, Ids
 
 _BYTES: Final = 16
 _AT_ONCE: Final = 256
-_LONGEST_S: Final = 3600.0
-"""No single sleep is longer, so that a clock that was set is noticed within the hour."""
+_LONGEST_S: Final = 60.0
+"""No single sleep is longer, so that a clock that was set forward is noticed within a minute."""
 
 
 class SystemClock(Clock):
@@ -25,8 +25,12 @@ class SystemClock(Clock):
 
     @override
     async def sleep_until(self, at: int) -> None:
-        while (left := (at - self.now()) / 1000) > 0:  # noqa: ASYNC110 - it waits for a time, not for an event
-            await asyncio.sleep(min(left, _LONGEST_S))
+        now = self.now()
+        while now < at:
+            await asyncio.sleep(min((at - now) / 1000, _LONGEST_S))
+            before, now = now, self.now()
+            if now < before:
+                return  # it was set back
 
 
 class FreshIds(Ids):

@@ -266,7 +266,7 @@ def _public(config: Config, node: Node, plane: EmbeddedDataPlane, engine: Engine
     if config.did.startswith("did:web:"):
         document = did_document(config.did, [key], service_entries(config.did, config.dsp_root))
         root.add_routes(did_routes(did_document_path(config.did), document))
-    root.add_subapp(DSP_PATH, dsp_application(node, engine.dispatcher.release))
+    root.add_subapp(DSP_PATH, dsp_application(node, engine.dispatcher.release, engine.dispatcher.heard))
     data = application(render_public)
     data.add_routes(public_routes(plane, ""))
     root.add_subapp(DATA_PATH, data)

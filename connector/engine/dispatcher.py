@@ -1,8 +1,9 @@
 """Sending what transactions promised: at once after the commit, in order per process, again after a fault.
 
-A topic (a process) has one lane. Its messages leave one after another; lanes run side by side, up to a limit. A message
-that has to wait for its next attempt holds back its own lane only. What is in memory here is a copy of the outbox
-table: it comes from commits while the node runs, and from the table after a start, so a crash loses nothing.
+A topic (a process) has one lane. Its messages leave one after another; lanes run side by side, up to a limit in all
+and per host (`slots`). A message that has to wait for its next attempt holds back its own lane only (`resting`). What
+is in memory here is a copy of the outbox table: it comes from commits while the node runs, and from the table after a
+start, so a crash loses nothing.
 
 A request handler may hold the messages of its own commits until its answer has left (`exchange.hold`).
 """
@@ -10,11 +11,13 @@ A request handler may hold the messages of its own commits until its answer has 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context
 from dataclasses import replace
 
 import structlog
 
-from connector.engine.waiting import until
+from connector.engine.resting import Resting, counterparty, host, is_due
+from connector.engine.slots import Slots
 from connector.exchange.hold import held
 from connector.exchange.ports import Clock
 from connector.exchange.records import Outgoing
@@ -29,14 +32,16 @@ FAULT_PAUSE_MS = 1000
 class Dispatcher:
     """Runs the lanes of one node."""
 
-    def __init__(self, deliver: Deliver, clock: Clock, *, lanes: int = 64) -> None:
-        """`lanes`: how many messages may be under way at once."""
+    def __init__(self, deliver: Deliver, clock: Clock, *, lanes: int = 64, per_host: int = 16) -> None:
+        """`lanes`: how many messages may be under way at once, `per_host` of them to the same host."""
         self._deliver = deliver
         self._clock = clock
-        self._slots = asyncio.Semaphore(lanes)
+        self._slots = Slots(lanes, per_host)
+        self._resting = Resting(self._awake, clock)
         self._queues: dict[str, deque[Outgoing]] = {}
-        self._lanes: dict[str, asyncio.Task[None]] = {}
-        self._wake: dict[str, asyncio.Event] = {}
+        self._lanes: set[str] = set()
+        """Topics whose head has asked for a slot or is under way."""
+        self._under_way: set[asyncio.Task[None]] = set()
         self._held: set[str] = set()
 
     @property
@@ -70,65 +75,89 @@ class Dispatcher:
                 self._held.add(message.id)
             else:
                 self._go(message.topic)
+        self._fill()
 
     def release(self, messages: Iterable[Outgoing]) -> None:
         """Let messages leave that were held; those that a transaction has taken back meanwhile do not."""
         for message in messages:
             self._held.discard(message.id)
-            if message.topic in self._queues:
-                self._go(message.topic)
+            self._go(message.topic)
+        self._fill()
 
-    def _go(self, topic: str) -> None:
-        if (wake := self._wake.get(topic)) is not None:
-            wake.set()
-        if topic not in self._lanes:
-            self._lanes[topic] = asyncio.create_task(self._run(topic), name=f"lane {topic}")
+    def heard(self, peer: str) -> None:
+        """A participant has spoken, or a host has answered: what waited for it to come back is due now."""
+        now, topics = self._clock.now(), self._resting.heard(peer)
+        for topic in topics:
+            queue = self._queues[topic]
+            queue[0] = replace(queue[0], due_at=now)
+        self._awake(topics)
 
     def forget(self, topic: str) -> None:
-        """Drop the messages of a topic, which a transaction has taken back; a waiting lane looks again at once."""
+        """Drop the messages of a topic, which a transaction has taken back."""
         if (queue := self._queues.get(topic)) is not None:
-            self._held.difference_update(message.id for message in queue)
+            for message in queue:
+                self._held.discard(message.id)
+                self._resting.settled(message)
             queue.clear()
-            if (wake := self._wake.get(topic)) is not None:
-                wake.set()
+            self._resting.drop(topic)
             if topic not in self._lanes:
                 del self._queues[topic]
 
-    async def _run(self, topic: str) -> None:
+    def _awake(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            self._go(topic)
+        self._fill()
+
+    def _go(self, topic: str) -> None:
+        """Let a lane run if its head may leave now, or rest until it may."""
+        if topic in self._lanes or topic in self._resting:
+            return
+        if (queue := self._queues.get(topic)) and (head := queue[0]).id not in self._held:
+            if is_due(head, self._clock.now()):
+                self._lanes.add(topic)
+                self._slots.ask(host(head), topic)
+            else:
+                self._resting.add(topic, head)
+
+    def _fill(self) -> None:
+        for where, topic in self._slots.give():
+            # In a context of its own: the caller's may be that of a request, whose hold ends long before the lane.
+            task = asyncio.create_task(self._run(topic, where), name=f"lane {topic}", context=Context())
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _run(self, topic: str, where: str) -> None:
         try:
-            while (queue := self._queues.get(topic)) and (message := queue[0]).id not in self._held:
-                if not await self._due(topic, message):
-                    continue  # something was added or taken back: look at the head again
+            queue = self._queues[topic]
+            if queue:  # else it was taken back while it waited for its slot
+                message = queue[0]
                 after = await self._attempt(message)
                 if queue and queue[0] is message:  # else it was taken back while it was on its way
                     queue.popleft()
                     if after is not None and not after.dead:
                         queue.appendleft(after)
+                    else:
+                        self._resting.settled(message)
+                if after is None:
+                    self.heard(counterparty(message))
         finally:
-            self._lanes.pop(topic, None)
-            self._wake.pop(topic, None)
-            if not self._queues.get(topic):
-                self._queues.pop(topic, None)
-
-    async def _due(self, topic: str, message: Outgoing) -> bool:
-        """Wait until the message is due; False if the lane changed meanwhile."""
-        if message.due_at <= self._clock.now():
-            return True
-        wake = self._wake.setdefault(topic, asyncio.Event())
-        wake.clear()
-        return await until(message.due_at, wake, self._clock)
+            self._slots.give_back(where)
+            self._lanes.discard(topic)
+        if not queue:
+            del self._queues[topic]
+        self._awake([topic])
 
     async def _attempt(self, message: Outgoing) -> Outgoing | None:
-        async with self._slots:
-            try:
-                return await self._deliver(message)
-            except Exception:  # the message is safe in the outbox; its lane must live on
-                log.exception("a delivery failed on our side", message=message.id, kind=message.kind)
-                return replace(message, due_at=self._clock.now() + FAULT_PAUSE_MS)
+        try:
+            return await self._deliver(message)
+        except Exception:  # the message is safe in the outbox; its lane must live on
+            log.exception("a delivery failed on our side", message=message.id, kind=message.kind)
+            return replace(message, due_at=self._clock.now() + FAULT_PAUSE_MS, patient=True)
 
     async def close(self) -> None:
         """Stop all lanes; what was not delivered stays in the outbox."""
-        lanes = list(self._lanes.values())
-        for lane in lanes:
-            lane.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
+        await self._resting.close()
+        tasks = list(self._under_way)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -43,11 +43,12 @@ _MESSAGES: Final = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one attempt ended. `ok`: taken; `final`: refused for good; neither: try again."""
+    """How one attempt ended. `ok`: taken; `final`: refused for good; neither: try again, `answered` if told so."""
 
     ok: bool
     reason: str = ""
     final: bool = False
+    answered: bool = False
     ack: Any = None
 
 
@@ -107,7 +108,7 @@ def _judge(message: Outgoing, answer: Answer) -> Outcome:
     nothing = answer.status == HTTPStatus.NOT_FOUND and message.url.endswith("/negotiations/request")
     busy = answer.status in _BUSY and not nothing and message.attempts + 1 < BUSY_ATTEMPTS
     again = answer.status in _AGAIN or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return Outcome(ok=False, reason=reason, final=not (busy or again))
+    return Outcome(ok=False, reason=reason, final=not (busy or again), answered=True)
 
 
 def _ack(message: Outgoing, answer: Answer) -> ContractNegotiation | TransferProcess | None:
@@ -203,7 +204,7 @@ def _postpone(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> Outgoi
     tx.outbox.save(after)
     if dead:
         _note(node, tx, message, f"given up after {attempts} attempts: {reason}")
-    return after
+    return replace(after, patient=outcome.answered)
 
 
 def _note(node: Node, tx: Tx, message: Outgoing, text: str) -> None:

@@ -40,7 +40,7 @@ class Clock(Protocol):
         ...
 
     async def sleep_until(self, at: int) -> None:
-        """Return at `at` (ms), at once if it is past."""
+        """Return at `at` (ms), at once if it is past; earlier when the clock was set back: look at it again."""
         ...
 
 

@@ -248,7 +248,9 @@ class Outgoing:
 
     `topic` is the process it belongs to: messages of one topic leave one after another. `kind` says who handles the
     answer: negotiation, transfer, callback or push. `audience` is the participant that the identity token names; None
-    for callbacks, which carry the secret `auth_code_id` in the header `auth_key` instead.
+    for callbacks, which carry the secret `auth_code_id` in the header `auth_key` instead. `patient` says that it
+    waits for its time even if the counterparty is heard from: the last attempt was answered, or failed on our side. It
+    is not stored.
     """
 
     id: str
@@ -265,6 +267,7 @@ class Outgoing:
     dead: bool = False
     auth_key: str | None = None
     auth_code_id: str | None = None
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

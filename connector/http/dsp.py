@@ -47,8 +47,11 @@ from connector.semantics.jsonld import read_message
 
 Release = Callable[[list[Outgoing]], None]
 """Lets messages go; the engine's dispatcher."""
+Heard = Callable[[str], None]
+"""Told which participant has just proved that it is there; the engine's dispatcher."""
 
 _MESSAGE: Final = web.RequestKey("message", dict)
+_CALLER: Final = web.RequestKey("caller", Caller)
 _TRANSIENT: Final = HTTPStatus.SERVICE_UNAVAILABLE
 
 
@@ -67,9 +70,9 @@ Open = Callable[[Node, Caller, Any], Awaitable[Message]]
 Show = Callable[[Node, Caller, str], Awaitable[Message]]
 
 
-def dsp_application(node: Node, release: Release) -> web.Application:
+def dsp_application(node: Node, release: Release, heard: Heard = lambda _: None) -> web.Application:
     """The application to mount at the DSP root: version metadata without a token, everything else below /2025-1."""
-    app = application(render, middlewares=[_answer_first(release)])
+    app = application(render, middlewares=[_answer_first(release, heard)])
     surface = _Surface(node)
     app.add_routes([web.get(WELL_KNOWN, surface.versions), *(_below(VERSION, route) for route in surface.routes())])
     return app
@@ -135,12 +138,12 @@ class _Surface:
 
     async def dataset(self, request: web.Request) -> web.Response:
         """Answer with one dataset; ids may contain slashes."""
-        caller = await self._node.identity.verify(request.headers.get("Authorization"))
+        caller = await self._caller(request)
         return _json(await catalog.serve_dataset(self._node, caller, request.match_info["id"]))
 
     def _show(self, show: Show) -> Handler:
         async def handler(request: web.Request) -> web.Response:
-            caller = await self._node.identity.verify(request.headers.get("Authorization"))
+            caller = await self._caller(request)
             return _json((await show(self._node, caller, request.match_info["pid"])).to_json())
 
         return handler
@@ -161,19 +164,22 @@ class _Surface:
 
         return handler
 
-    async def _read(self, request: web.Request, kind: type[M]) -> tuple[Caller, M]:
+    async def _caller(self, request: web.Request) -> Caller:
         caller = await self._node.identity.verify(request.headers.get("Authorization"))
+        request[_CALLER] = caller
+        return caller
+
+    async def _read(self, request: web.Request, kind: type[M]) -> tuple[Caller, M]:
+        caller = await self._caller(request)
         doc = read_message(await read_json(request))
         request[_MESSAGE] = doc
         return caller, kind.parse(doc)
 
 
-def _answer_first(release: Release) -> Middleware:
+def _answer_first(release: Release, heard: Heard) -> Middleware:
     @web.middleware
     async def answer_first(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Send the whole answer before any message that this request has caused."""
-        if request.method != "POST":
-            return await handler(request)
+        """Send the whole answer before any message that this request has caused, or that waited for its sender."""
         messages: list[Outgoing] = []
         try:
             with hold() as messages:
@@ -182,6 +188,8 @@ def _answer_first(release: Release) -> Middleware:
                     await finish_response(request, response)
         finally:
             release(messages)
+            if _CALLER in request:
+                heard(request[_CALLER].id)
         return response
 
     return answer_first

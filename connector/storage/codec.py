@@ -305,6 +305,11 @@ def _columns(record: Grant | Secret | Payload | Outgoing | Timer) -> Values:
     return {name: getattr(record, name) for name in record.__slots__}
 
 
+def _write_outgoing(record: Outgoing) -> Values:
+    """`patient` is for the moment only."""
+    return {name: value for name, value in _columns(record).items() if name != "patient"}
+
+
 def _read_outgoing(row: Row) -> Outgoing:
     ident, created, topic, kind, event, url, body, audience, due, attempts, error, dead, key, code = row
     return Outgoing(
@@ -322,5 +327,5 @@ EDR: Final = Codec("EndpointDataReference", tables.edr, _write_edr, _read_edr)
 GRANT: Final = Codec("Grant", tables.grant, _columns, lambda row: Grant(*row))
 SECRET: Final = Codec("Secret", tables.secret, _columns, lambda row: Secret(*row))
 PAYLOAD: Final = Codec("Payload", tables.payload, _columns, lambda row: Payload(*row))
-OUTGOING: Final = Codec("Outgoing", tables.outbox, _columns, _read_outgoing)
+OUTGOING: Final = Codec("Outgoing", tables.outbox, _write_outgoing, _read_outgoing)
 TIMER: Final = Codec("Timer", tables.timer, _columns, lambda row: Timer(*row))

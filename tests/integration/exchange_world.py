@@ -92,6 +92,13 @@ class StillClock(Clock):
             heapq.heappop(self._sleepers)
         return self._sleepers[0][0] if self._sleepers else None
 
+    def set_back(self, ms: int) -> None:
+        """As an operator or a time server does; whoever sleeps is woken, as by the real clock."""
+        self.at -= ms
+        while self._sleepers:
+            if not (awake := heapq.heappop(self._sleepers)[2]).done():
+                awake.set_result(None)
+
     def move_to(self, at: int) -> None:
         self.at = max(self.at, at)
         while (due := self.next) is not None and due <= self.at:
@@ -416,7 +423,7 @@ class World:
         }
         node = Node(**given | ports)
         engine = Engine(node)
-        app = dsp_application(node, engine.dispatcher.release)
+        app = dsp_application(node, engine.dispatcher.release, engine.dispatcher.heard)
         app.freeze()
         self.sides[name] = Side(node, engine, store, app, plane, hooks, crash)
         await engine.start()

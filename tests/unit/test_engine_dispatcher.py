@@ -7,24 +7,24 @@ from dataclasses import replace
 import pytest
 
 from connector.engine.dispatcher import FAULT_PAUSE_MS, Dispatcher
-from connector.exchange.hold import hold
+from connector.exchange.hold import held, hold
 from connector.exchange.records import Outgoing
 from tests.integration.exchange_world import StillClock
 
 
-def message(name: str, topic: str = "t", due_at: int = 0) -> Outgoing:
-    return Outgoing(name, 0, topic, "callback", "X", "http://x", b"", due_at=due_at)
+def message(name: str, topic: str = "t", due_at: int = 0, *, to: str = "x", audience: str | None = None) -> Outgoing:
+    return Outgoing(name, 0, topic, "callback", "X", f"http://{to}/dsp", b"", audience=audience, due_at=due_at)
 
 
 class Lanes:
     """A dispatcher whose deliveries are noted; `gates` hold single ones back, `script` says how they end."""
 
-    def __init__(self, lanes: int = 64) -> None:
+    def __init__(self, lanes: int = 64, per_host: int = 16) -> None:
         self.clock = StillClock()
         self.tried: list[str] = []
         self.gates: dict[str, asyncio.Event] = {}
         self.script: dict[str, list[int | Exception]] = {}
-        self.dispatcher = Dispatcher(self.deliver, self.clock, lanes=lanes)
+        self.dispatcher = Dispatcher(self.deliver, self.clock, lanes=lanes, per_host=per_host)
 
     async def deliver(self, message: Outgoing) -> Outgoing | None:
         self.tried.append(message.id)
@@ -66,7 +66,7 @@ async def test_messages_of_a_topic_leave_one_after_another(lanes: Lanes) -> None
 
 async def test_topics_do_not_wait_for_each_other(lanes: Lanes) -> None:
     lanes.script["a"] = [1000]
-    lanes.add(message("a", "one"), message("b", "two"))
+    lanes.add(message("a", "one", to="away"), message("b", "two"))
     await lanes.settle()
     assert lanes.tried == ["a", "b"]
 
@@ -180,3 +180,152 @@ async def test_closing_leaves_nothing_running(lanes: Lanes) -> None:
     await lanes.settle()
     await lanes.dispatcher.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class TestACounterpartyThatComesBack:
+    """What waits for it is due when it is heard from, not when its pause has ended."""
+
+    AWAY = 60_000
+
+    async def test_what_waits_for_a_participant_leaves_when_it_speaks(self, lanes: Lanes) -> None:
+        lanes.script |= {"a": [self.AWAY], "b": [self.AWAY], "c": [self.AWAY]}
+        lanes.add(*(message(name, name, audience=who) for name, who in (("a", "P"), ("b", "Q"), ("c", "P"))))
+        await lanes.settle()
+        lanes.dispatcher.heard("P")
+        await lanes.settle()
+        assert lanes.tried == ["a", "b", "c", "a", "c"]
+
+    async def test_a_delivery_that_arrives_is_as_good_as_its_word(self, lanes: Lanes) -> None:
+        lanes.script["a"] = [self.AWAY]
+        lanes.add(message("a", "one"))
+        await lanes.settle()
+        lanes.add(message("b", "two"))
+        await lanes.settle()
+        assert lanes.tried == ["a", "b", "a"]
+
+    async def test_its_order_within_a_process_stays(self, lanes: Lanes) -> None:
+        lanes.script["a"] = [self.AWAY]
+        lanes.add(message("a", audience="P"), message("b", audience="P"))
+        await lanes.settle()
+        lanes.dispatcher.heard("P")
+        await lanes.settle()
+        assert lanes.tried == ["a", "a", "b"]
+
+    async def test_one_that_speaks_but_cannot_be_reached_is_tried_once_between_two_attempts(self, lanes: Lanes) -> None:
+        lanes.script["a"] = [self.AWAY] * 9
+        lanes.add(message("a", audience="P"))
+        for attempts in (2, 4, 6):
+            for _ in range(5):
+                await lanes.settle()
+                lanes.dispatcher.heard("P")
+            assert len(lanes.tried) == attempts
+            await lanes.settle(self.AWAY)
+
+    async def test_who_was_asked_for_patience_waits(self, lanes: Lanes) -> None:
+        lanes.add(replace(message("a", due_at=lanes.clock.at + self.AWAY, audience="P"), patient=True))
+        lanes.dispatcher.heard("P")
+        await lanes.settle()
+        assert lanes.tried == []
+
+    async def test_what_was_taken_back_is_not_sent(self, lanes: Lanes) -> None:
+        lanes.script["a"] = [self.AWAY]
+        lanes.add(message("a", audience="P"))
+        await lanes.settle()
+        lanes.dispatcher.forget("t")
+        lanes.dispatcher.heard("P")
+        await lanes.settle(self.AWAY)
+        assert (lanes.tried, lanes.dispatcher.waiting) == (["a"], 0)
+
+    async def test_held_messages_stay_held(self, lanes: Lanes) -> None:
+        with hold():
+            lanes.add(message("a", audience="P"))
+        lanes.dispatcher.heard("P")
+        await lanes.settle()
+        assert lanes.tried == []
+
+
+class TestOneHost:
+    """A host that holds what it is given holds its share only."""
+
+    async def test_it_does_not_get_all_slots(self) -> None:
+        lanes = Lanes(lanes=4, per_host=2)
+        silent = [message(f"s{n}", f"s{n}", to="silent:1") for n in range(9)]
+        lanes.gates = {m.id: asyncio.Event() for m in silent}
+        lanes.add(*silent, message("a", "a", to="other:1"), message("b", "b", to="other:1"))
+        await lanes.settle()
+        assert lanes.tried == ["s0", "a", "s1", "b"]
+        for m in silent:
+            lanes.gates[m.id].set()
+        await lanes.settle()
+        assert sorted(lanes.tried[4:]) == [f"s{n}" for n in range(2, 9)]
+        await lanes.dispatcher.close()
+
+    async def test_hosts_take_turns(self) -> None:
+        lanes = Lanes(lanes=1)
+        lanes.gates["first"] = asyncio.Event()
+        names = [("first", "x"), ("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("b2", "b")]
+        lanes.add(*(message(name, name, to=host) for name, host in names))
+        await lanes.settle()
+        lanes.gates["first"].set()
+        for _ in range(4):
+            await lanes.settle()
+        assert lanes.tried == ["first", "a1", "b1", "a2", "b2", "a3"]
+        await lanes.dispatcher.close()
+
+    async def test_what_was_taken_back_before_its_turn_takes_none(self) -> None:
+        lanes = Lanes(lanes=1)
+        lanes.gates["a"] = asyncio.Event()
+        lanes.add(message("a", "a"), message("b", "b"), message("c", "c"))
+        await lanes.settle()
+        lanes.dispatcher.forget("b")
+        lanes.gates["a"].set()
+        await lanes.settle()
+        assert (lanes.tried, lanes.dispatcher.waiting) == (["a", "c"], 0)
+        await lanes.dispatcher.close()
+
+
+class TestAClockThatJumps:
+    PAUSE = 200_000
+
+    async def test_forward_what_rested_leaves(self, lanes: Lanes) -> None:
+        lanes.script["a"] = [self.PAUSE]
+        lanes.add(message("a"))
+        await lanes.settle()
+        await lanes.settle(24 * 3_600_000)
+        assert lanes.tried == ["a", "a"]
+
+    async def test_backward_nobody_waits_for_the_time_that_was(self, lanes: Lanes) -> None:
+        lanes.script["a"] = [self.PAUSE]
+        lanes.add(message("a"))
+        await lanes.settle()
+        lanes.clock.set_back(24 * 3_600_000)
+        await lanes.settle()
+        assert lanes.tried == ["a", "a"]
+
+    async def test_a_message_from_a_time_that_was_later_is_due_after_a_start(self, lanes: Lanes) -> None:
+        lanes.add(message("a", due_at=lanes.clock.at + 24 * 3_600_000))
+        await lanes.settle()
+        assert lanes.tried == ["a"]
+
+
+async def test_a_lane_does_not_run_in_the_hold_of_the_request_that_began_it(lanes: Lanes) -> None:
+    seen = []
+
+    async def deliver(_: Outgoing) -> None:
+        seen.append(held())
+
+    dispatcher = Dispatcher(deliver, lanes.clock)
+    with hold() as messages:
+        dispatcher.add([message("a")])
+        dispatcher.release(messages)
+        await lanes.settle()
+    assert seen == [None]
+
+
+async def test_ten_thousand_that_rest_cost_one_task(lanes: Lanes) -> None:
+    lanes.add(*(message(f"m{n}", f"t{n}", lanes.clock.at + 1000 + n, to=f"h{n}") for n in range(10_000)))
+    assert len(asyncio.all_tasks()) <= 2
+    await lanes.settle()
+    assert lanes.dispatcher.waiting == 10_000
+    await lanes.settle(1004)
+    assert lanes.tried == [f"m{n}" for n in range(5)]
