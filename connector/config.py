@@ -114,6 +114,38 @@ class Config:
         "data_plane.files", "Folder that assets of type File may be served from; none if not set.", default=None
     )
 
+    connections: int = setting(
+        "limits.connections",
+        "Connections that a listener has at once; each needs an open file (`ulimit -n`). As in all limits, 0 lifts it.",
+        default=1024,
+    )
+    connections_per_address: int = setting(
+        "limits.connections_per_address",
+        "Connections of one address at once. Behind a reverse proxy all have the proxy's address: set 0 there.",
+        default=256,
+    )
+    failures_per_minute: int = setting(
+        "limits.failures_per_minute",
+        "Refused tokens of one address, before it is not heard for a while. Behind a reverse proxy: set 0.",
+        default=300,
+    )
+    requests_per_second: int = setting(
+        "limits.requests_per_second", "Protocol messages of one counterparty, on average.", default=1000
+    )
+    burst: int = setting("limits.burst", "Protocol messages of one counterparty, in one moment.", default=2000)
+    requests_at_once: int = setting(
+        "limits.requests_at_once", "Protocol messages of one counterparty that are being answered.", default=128
+    )
+    negotiations: int = setting(
+        "limits.negotiations", "Open negotiations that one counterparty may have begun.", default=1000
+    )
+    transfers: int = setting(
+        "limits.transfers",
+        "Open transfers that one counterparty may have begun; running pulls stay open.",
+        default=10_000,
+    )
+    pulls_at_once: int = setting("limits.pulls_at_once", "Requests for the data of one transfer at once.", default=64)
+
     directory: Mapping[str, str] = setting(
         "directory", 'Business partner numbers and their participant ids: BPN = "did".', default={}
     )
@@ -128,6 +160,8 @@ class Config:
                 raise Invalid(f"{key} is one of {', '.join(_CHOICES[key])}", _place(key), value)
             if key.endswith(".port") and value not in _PORTS:
                 raise Invalid(f"{key} is a number up to {_PORTS[-1]}; 0 takes a free port", _place(key), value)
+            if key.startswith("limits.") and value < 0:
+                raise Invalid(f"{key} is at least 0, which lifts the limit", _place(key), value)
         self._check_public()
         self._check_identity()
         path = self.management_path

@@ -36,14 +36,16 @@ from connector.exchange.strategy import AutomaticNegotiation, AutomaticTransfer,
 from connector.http.client import Outbound
 from connector.http.did import did_routes
 from connector.http.did import render as render_plain
+from connector.http.door import Door, Refusals
 from connector.http.dsp import dsp_application
 from connector.http.guard import AddressPolicy
 from connector.http.health import disk_check, outbox_check, writer_check
+from connector.http.limits import Allowed
 from connector.http.management import management_app
 from connector.http.middleware import application
 from connector.http.public import public_routes
 from connector.http.public import render as render_public
-from connector.http.server import Listener, serve, stop_signal
+from connector.http.server import Limits, Listener, serve, stop_signal
 from connector.http.tls import Reloader
 from connector.identity.did import did_document, did_document_path
 from connector.identity.didweb import DidIdentity
@@ -119,13 +121,25 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
             if config.certificate and config.certificate_key
             else None
         )
-        public_app = _public(config, node, plane, engine, key)
+        refusals = Refusals(lambda limit: metrics.count("connector_limited_total", limit))
+        public_app = _public(config, node, plane, engine, key, _door(config, refusals))
         public_app.middlewares.insert(0, timed(metrics, "did", {DSP_PATH: "dsp", DATA_PATH: "data-plane"}))
         context = tls.context if tls else None
-        public = await serve(public_app, config.host, config.port, tls=context, exact_below=DATA_PATH)
+        limits = Limits(connections=config.connections, connections_per_address=config.connections_per_address)
+        public = await serve(
+            public_app,
+            config.host,
+            config.port,
+            tls=context,
+            limits=limits,
+            exact_below=DATA_PATH,
+            refused=refusals.note,
+        )
         stack.push_async_callback(public.close)
         private = _private(config, node, engine, metrics)
-        management = await serve(private, config.management_host, config.management_port)
+        management = await serve(
+            private, config.management_host, config.management_port, limits=limits, refused=refusals.note
+        )
         stack.push_async_callback(management.close)
         stack.callback(engine.stop_waiting)
         yield RunningNode(node, engine, public, management)
@@ -260,15 +274,31 @@ def _strategy(kind: str, name: str) -> Any:  # noqa: ANN401 - either kind; mypy 
     return strategy
 
 
-def _public(config: Config, node: Node, plane: EmbeddedDataPlane, engine: Engine, key: SigningKey) -> web.Application:
+def _door(config: Config, refusals: Refusals) -> Door:
+    """The limits of those who come to the public side."""
+    allowed = Allowed(
+        requests_per_second=config.requests_per_second,
+        burst=config.burst,
+        requests_at_once=config.requests_at_once,
+        negotiations=config.negotiations,
+        transfers=config.transfers,
+        pulls_at_once=config.pulls_at_once,
+        failures_per_minute=config.failures_per_minute,
+    )
+    return Door(allowed, refusals)
+
+
+def _public(
+    config: Config, node: Node, plane: EmbeddedDataPlane, engine: Engine, key: SigningKey, door: Door
+) -> web.Application:
     """What strangers reach: the DID document, the protocol, the data plane."""
     root = application(render_plain)
     if config.did.startswith("did:web:"):
         document = did_document(config.did, [key], service_entries(config.did, config.dsp_root))
         root.add_routes(did_routes(did_document_path(config.did), document))
-    root.add_subapp(DSP_PATH, dsp_application(node, engine.dispatcher.release, engine.dispatcher.heard))
+    root.add_subapp(DSP_PATH, dsp_application(node, engine.dispatcher.release, engine.dispatcher.heard, door=door))
     data = application(render_public)
-    data.add_routes(public_routes(plane, ""))
+    data.add_routes(public_routes(plane, "", door))
     root.add_subapp(DATA_PATH, data)
     return root
 

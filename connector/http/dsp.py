@@ -19,6 +19,7 @@ from connector.exchange.node import Node
 from connector.exchange.ports import Caller
 from connector.exchange.records import Outgoing
 from connector.http.body import read_json
+from connector.http.door import Door
 from connector.http.middleware import application, compress, finish_response
 from connector.protocol.catalog import CatalogError, CatalogRequestMessage, link_header
 from connector.protocol.errors import Conflict, ConnectorError, LocalError, PeerError
@@ -32,6 +33,7 @@ from connector.protocol.negotiation_messages import (
     ContractOfferMessage,
     ContractRequestMessage,
 )
+from connector.protocol.process import Role
 from connector.protocol.reading import MAX_TEXT
 from connector.protocol.transfer_messages import (
     TransferCompletionMessage,
@@ -70,10 +72,15 @@ Open = Callable[[Node, Caller, Any], Awaitable[Message]]
 Show = Callable[[Node, Caller, str], Awaitable[Message]]
 
 
-def dsp_application(node: Node, release: Release, heard: Heard = lambda _: None) -> web.Application:
-    """The application to mount at the DSP root: version metadata without a token, everything else below /2025-1."""
+def dsp_application(
+    node: Node, release: Release, heard: Heard = lambda _: None, *, door: Door | None = None
+) -> web.Application:
+    """The application to mount at the DSP root: version metadata without a token, everything else below /2025-1.
+
+    door: the limits of those who ask; the usual ones unless given.
+    """
     app = application(render, middlewares=[_answer_first(release, heard)])
-    surface = _Surface(node)
+    surface = _Surface(node, door or Door())
     app.add_routes([web.get(WELL_KNOWN, surface.versions), *(_below(VERSION, route) for route in surface.routes())])
     return app
 
@@ -85,8 +92,9 @@ def _below(version: str, route: web.RouteDef) -> web.RouteDef:
 class _Surface:
     """The handlers of one node."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, door: Door) -> None:
         self._node = node
+        self._door = door
 
     def routes(self) -> list[web.RouteDef]:
         """Every path of the bindings, without the version in front."""
@@ -96,7 +104,7 @@ class _Surface:
             web.get("/catalog/datasets/{id:.+}", self.dataset),
             web.get("/negotiations/{pid}", self._show(n.show)),
             web.post("/negotiations/request", self._open(ContractRequestMessage, n.receive_request)),
-            web.post("/negotiations/offers", self._open(ContractOfferMessage, n.receive_initial_offer)),
+            web.post("/negotiations/offers", self._open(ContractOfferMessage, n.receive_initial_offer, Role.CONSUMER)),
             web.post("/negotiations/{pid}/request", self._take(ContractRequestMessage, n.receive_counter_offer)),
             web.post("/negotiations/{pid}/offers", self._take(ContractOfferMessage, n.receive_offer)),
             web.post("/negotiations/{pid}/agreement", self._take(ContractAgreementMessage, n.receive_agreement)),
@@ -148,9 +156,12 @@ class _Surface:
 
         return handler
 
-    def _open(self, kind: type[Readable], receive: Open) -> Handler:
+    def _open(self, kind: type[Readable], receive: Open, us: Role = Role.PROVIDER) -> Handler:
+        opened = "transfers" if kind is TransferRequestMessage else "negotiations"
+
         async def handler(request: web.Request) -> web.Response:
             caller, message = await self._read(request, kind)
+            await self._door.may_open(self._node.store, caller, opened, us)
             acknowledgement = await receive(self._node, caller, message)
             return _json(acknowledgement.to_json(), HTTPStatus.CREATED)
 
@@ -165,7 +176,9 @@ class _Surface:
         return handler
 
     async def _caller(self, request: web.Request) -> Caller:
-        caller = await self._node.identity.verify(request.headers.get("Authorization"))
+        caller = await self._door.caller(
+            request, lambda: self._node.identity.verify(request.headers.get("Authorization"))
+        )
         request[_CALLER] = caller
         return caller
 

@@ -17,11 +17,14 @@ from aiohttp.typedefs import Handler, Middleware
 from yarl import URL
 
 from connector.http.body import MAX_MESSAGE
+from connector.http.limits import Limited
 from connector.protocol.errors import ConnectorError, LocalError, PeerError
 
 Renderer = Callable[[web.Request, ConnectorError], web.Response]
 
 CORRELATION: Final = web.RequestKey("correlation", str)
+HELD: Final[web.RequestKey[Callable[[], None]]] = web.RequestKey("held")
+"""Gives back what a request holds as long as it is under way (door.py)."""
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{3,127}")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _GZIP: Final = re.compile(r"(?:^|,)\s*(?:gzip|x-gzip|\*)\s*(?:;\s*q=(?P<q>[0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)
@@ -82,9 +85,14 @@ def errors(render: Renderer) -> Middleware:
             raise
         except Exception as exc:  # noqa: BLE001 - the last line of defence: nothing may leave in another form
             error, headers = _judge(request, exc)
+        finally:
+            if HELD in request:
+                request[HELD]()
+                del request[HELD]
         if request.writer.output_size:  # the head has left: all that can be done is to break off
             raise ConnectionAbortedError("the answer broke off") from error
-        _log.info("request refused", method=request.method, path=request.path, reason=error.reason)
+        if not isinstance(error, Limited):  # which are told once for many (door.py): no log is filled by a flood
+            _log.info("request refused", method=request.method, path=request.path, reason=error.reason)
         response = render(request, error)
         response.headers.update(headers)
         return response
@@ -95,6 +103,8 @@ def errors(render: Renderer) -> Middleware:
 def _judge(request: web.Request, exc: Exception) -> tuple[ConnectorError, dict[str, str]]:
     """Tell which error to answer and with what extra headers; aiohttp's redirects are raised again."""
     match exc:
+        case Limited():
+            return exc, {"Retry-After": str(exc.retry_after_s)}
         case ConnectorError():
             return exc, {}
         case web.HTTPException() if exc.status < 400:  # noqa: PLR2004 - redirects of the UI are no errors

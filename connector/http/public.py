@@ -11,6 +11,7 @@ Errors have EDC's form, `{"errors": [...]}`: 401 without a token, 403 with one t
 504 if the provider's backend fails. Faults of our own configuration are logged and answered without detail.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import parse_qsl
@@ -23,9 +24,13 @@ from connector.dataplane.http_address import METHODS
 from connector.dataplane.plane import EmbeddedDataPlane
 from connector.dataplane.source import Ask
 from connector.http.body import read_body
+from connector.http.door import Door
+from connector.http.limits import Limited
 from connector.protocol.errors import ConnectorError, PeerError, Unreachable
 
 PATH: Final = "/public"
+SILENCE_S: Final = 60.0
+"""A consumer that sends a body may pause so long."""
 _MAX_FORM: Final = 64 << 10
 _ROUTED: Final = tuple(method for method in METHODS if method != "HEAD")  # aiohttp routes HEAD with GET
 _TAIL: Final = "/{tail}"
@@ -33,16 +38,23 @@ _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _log = structlog.get_logger(__name__)
 
 
-def public_routes(plane: EmbeddedDataPlane, path: str = PATH) -> list[web.RouteDef]:
-    """The routes of the surface; `path` is where `plane.public_url` leads to."""
+def public_routes(plane: EmbeddedDataPlane, path: str = PATH, door: Door | None = None) -> list[web.RouteDef]:
+    """The routes of the surface; `path` is where `plane.public_url` leads to.
+
+    door: the limits of those who ask; the usual ones unless given.
+    """
+    limits = door or Door()
 
     async def data(request: web.Request) -> web.StreamResponse:
-        access = await plane.grant_for(request.headers.get("Authorization"))
+        access = await limits.proven(request, lambda: plane.grant_for(request.headers.get("Authorization")))
+        limits.pull(request, access.claims.transfer_id)
         return await deliver(request, plane.gate, access, _ask(request))
 
     async def token(request: web.Request) -> web.StreamResponse:
         try:
-            return await _refresh(plane, request)
+            return await _refresh(plane, limits, request)
+        except Limited:
+            raise
         except PeerError as refusal:
             problem = {"message": refusal.reason, "type": "TokenRefresh", "path": refusal.pointer, "invalidValue": None}
             return web.json_response([problem], status=refusal.status, headers=_NO_STORE)
@@ -81,11 +93,16 @@ def _ask(request: web.Request) -> Ask:
 
 
 async def _body(request: web.Request) -> AsyncIterator[bytes]:
-    while chunk := await request.content.readany():
+    """What the consumer sends. It may be slow, but not silent: TimeoutError ends the call of the backend."""
+    while True:
+        async with asyncio.timeout(SILENCE_S):
+            chunk = await request.content.readany()
+        if not chunk:
+            return
         yield chunk
 
 
-async def _refresh(plane: EmbeddedDataPlane, request: web.Request) -> web.Response:
+async def _refresh(plane: EmbeddedDataPlane, limits: Door, request: web.Request) -> web.Response:
     """Answer a token refresh. The parameters stand in the body; older clients send them in the query."""
     try:
         form = dict(parse_qsl((await read_body(request, max_bytes=_MAX_FORM)).decode("ascii"), max_num_fields=16))
@@ -96,7 +113,9 @@ async def _refresh(plane: EmbeddedDataPlane, request: web.Request) -> web.Respon
         raise PeerError(400, "grant_type must be refresh_token", "grant_type")
     if not given["refresh_token"]:
         raise PeerError(400, "refresh_token is missing", "refresh_token")
-    access, renewed = await plane.refresh(request.headers.get("Authorization"), given["refresh_token"])
+    access, renewed = await limits.proven(
+        request, lambda: plane.refresh(request.headers.get("Authorization"), given["refresh_token"])
+    )
     lifetime = plane.lifetime_s
     body = {"access_token": access, "refresh_token": renewed, "expires_in": lifetime, "expires": lifetime}
     return web.json_response({**body, "token_type": "bearer"}, headers=_NO_STORE)

@@ -112,6 +112,12 @@ TABLE: Final = (
         ("surface", "method", "route", "status"),
         REQUEST_S,
     ),
+    Metric(
+        "connector_limited_total",
+        _C,
+        "Refused because a limit was reached: connections, failures, rate, requests, negotiations, transfers, pulls",
+        ("limit",),
+    ),
     Metric("connector_store_statements_total", _C, "SQL statements run", present=True),
     Metric("connector_store_commits_total", _C, "Commits of the database", present=True),
     Metric(
