@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from connector.client.api import Api, failure, path
+from connector.client.api import POLICY_CONTEXT, Api, failure, path
 from connector.client.model import (
     ENDED,
     Agreement,
@@ -82,7 +82,7 @@ class Negotiations:
     def _request(provider: Provider, offer: Offer) -> dict[str, object]:
         parties = {"assigner": provider.id, "target": offer.dataset_id}
         policy = {**offer.policy, "@type": "Offer", "@id": offer.id, **parties}
-        return {"@type": "ContractRequest", **provider.to_json(), "policy": policy}
+        return {"@context": POLICY_CONTEXT, "@type": "ContractRequest", **provider.to_json(), "policy": policy}
 
     async def get(self, negotiation_id: str) -> Negotiation:
         """A negotiation as it stands."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from connector.client.api import Api, ApiError, path
+from connector.client.api import POLICY_CONTEXT, Api, ApiError, path
 from connector.client.model import Asset, Doc, Page, ids
 from connector.exchange.query import Criterion, QuerySpec
 from connector.protocol.vocabulary import EDC
@@ -90,7 +90,7 @@ class Policies:
 
     @staticmethod
     def _body(policy_id: str, policy: Doc) -> dict[str, Any]:
-        return {"@type": "PolicyDefinition", "@id": policy_id, "policy": policy}
+        return {"@context": POLICY_CONTEXT, "@type": "PolicyDefinition", "@id": policy_id, "policy": policy}
 
     async def get(self, policy_id: str) -> dict[str, Any]:
         """One policy definition, as EDC has it."""
