@@ -62,7 +62,7 @@ class Refusals:
 
 
 class Door:
-    """One for all surfaces of a listener, so that a stranger has one patience to use up."""
+    """One for all surfaces of a listener, so that a stranger has one patience to use up. Without `allowed`: open."""
 
     def __init__(
         self,

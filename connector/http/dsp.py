@@ -77,7 +77,7 @@ def dsp_application(
 ) -> web.Application:
     """The application to mount at the DSP root: version metadata without a token, everything else below /2025-1.
 
-    door: the limits of those who ask; the usual ones unless given.
+    door: the limits of those who ask; none unless given.
     """
     app = application(render, middlewares=[_answer_first(release, heard)])
     surface = _Surface(node, door or Door())

@@ -38,19 +38,19 @@ class Limited(PeerError):
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What one party may have; 0 lifts a limit.
+    """What one party may have; 0: no such limit. The usual values are those of the settings `limits.*`.
 
     requests_per_second, burst, requests_at_once, negotiations, transfers: of one counterparty, as its token names it.
     failures_per_minute: refused tokens of one address. pulls_at_once: of one transfer.
     """
 
-    requests_per_second: int = 1000
-    burst: int = 2000
-    requests_at_once: int = 128
-    negotiations: int = 1000
-    transfers: int = 10_000
-    pulls_at_once: int = 64
-    failures_per_minute: int = 300
+    requests_per_second: int = 0
+    burst: int = 0
+    requests_at_once: int = 0
+    negotiations: int = 0
+    transfers: int = 0
+    pulls_at_once: int = 0
+    failures_per_minute: int = 0
 
 
 class Buckets:

@@ -41,7 +41,7 @@ _log = structlog.get_logger(__name__)
 def public_routes(plane: EmbeddedDataPlane, path: str = PATH, door: Door | None = None) -> list[web.RouteDef]:
     """The routes of the surface; `path` is where `plane.public_url` leads to.
 
-    door: the limits of those who ask; the usual ones unless given.
+    door: the limits of those who ask; none unless given.
     """
     limits = door or Door()
 

@@ -3,7 +3,8 @@
 Every message is authenticated by the sender's document, so a document that is fetched for every message doubles the
 round trips, and one that is fetched never misses a key rotation. In between: a document is good for `ttl_s`; when its
 host is down it serves for `stale_s` longer; a failure is not repeated for `retry_s`; requests for one DID share one
-fetch; and a token that the document cannot explain may force a fetch, once in `retry_s`.
+fetch; one host is asked for no more than `AT_ONCE` documents at a time, however many DIDs a stranger invents there; and
+a token that the document cannot explain may force a fetch, once in `retry_s`.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ from connector.identity.keys import VerificationKey
 from connector.protocol.errors import PeerError, Unreachable
 
 CAPACITY: Final = 512
+AT_ONCE: Final = 16
+"""Documents of one host that are being fetched; who would be one more is asked to send again later."""
 MAX_BYTES: Final = 1 << 16
 """Accepted size of a document: real ones have 2 to 5 kB, and the cache keeps them whole."""
 
@@ -116,6 +119,9 @@ class DidResolver:
         flight = self._flights.get(did)
         if flight is None:
             url = did_web_url(did, allow_http=self._allow_http)
+            host = did.split(":", 3)[2]
+            if sum(other.split(":", 3)[2] == host for other in self._flights) >= AT_ONCE:
+                raise Unreachable(f"too many DID documents of {host} are being fetched right now")
             flight = self._flights[did] = asyncio.create_task(self._fly(did, url))
             flight.add_done_callback(lambda _: self._flights.pop(did, None))
         return await asyncio.shield(flight)

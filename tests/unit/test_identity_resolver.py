@@ -4,7 +4,7 @@ import pytest
 
 from connector.identity.did import did_document
 from connector.identity.keys import SigningKey
-from connector.identity.resolver import MAX_BYTES, DidResolver
+from connector.identity.resolver import AT_ONCE, MAX_BYTES, DidResolver
 from connector.protocol.errors import PeerError, Unreachable
 from tests.unit.identity_world import THEIRS, World
 
@@ -41,6 +41,21 @@ async def test_callers_at_the_same_time_share_one_fetch() -> None:
     assert isinstance(answers[0], asyncio.CancelledError)
     assert len({id(answer) for answer in answers[1:]}) == 1
     assert len(world.web.asked) == 1
+
+
+async def test_one_host_is_not_asked_for_more_documents_than_it_can_give_at_a_time() -> None:
+    world = World()
+    world.web.gate = asyncio.Event()
+    invented = [asyncio.create_task(world.resolver.resolve(f"{THEIRS}:{number}")) for number in range(AT_ONCE)]
+    other = asyncio.create_task(world.resolver.resolve("did:web:other.example"))
+    await asyncio.sleep(0)
+    with pytest.raises(Unreachable, match="too many DID documents"):
+        await world.resolver.resolve(f"{THEIRS}:one-more")
+    await asyncio.sleep(0)
+    assert len(world.web.asked) == AT_ONCE + 1
+    world.web.gate.set()
+    await asyncio.gather(*invented, other, return_exceptions=True)
+    assert (await world.resolver.resolve(THEIRS)).id == THEIRS
 
 
 async def test_a_failure_is_shared_and_not_repeated_at_once() -> None:
