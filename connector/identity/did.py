@@ -175,3 +175,14 @@ def _array(doc: Mapping[str, object], name: str) -> list[Any]:
     if not isinstance(value, list):
         raise PeerError(401, f"{name} must be an array", f"/{name}")
     return value
+
+
+def service_endpoints(document: DidDocument, kind: str) -> tuple[str, ...]:
+    """The addresses of a participant's services of one type (`CredentialService`, `IssuerService`), in its order.
+
+    Entries of other types and shapes are passed over; nothing says yet that we may call these addresses.
+    """
+    services = document.json.get("service")
+    entries = [entry for entry in services if isinstance(entry, dict)] if isinstance(services, list) else []
+    found = [entry.get("serviceEndpoint") for entry in entries if entry.get("type") in (kind, [kind])]
+    return tuple(url for url in found if isinstance(url, str) and url)

@@ -1,0 +1,198 @@
+"""The identity of Catena-X: participants prove by verifiable credentials who they are (DCP 1.0, verifier).
+
+Each message brings a self-issued token, which says who sends it, and in it an access token, with which the sender's
+wallet is asked for credentials; from these come the BPN and all that policies are decided by. Our own messages carry
+the same, so that those we talk to can ask our wallet.
+
+What a wallet has shown is kept for a while. A kept credential is good for as long as it is valid and its status list
+does not say otherwise; both are looked at again for each message.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import structlog
+from typing_extensions import override
+
+from connector.exchange.ports import Caller, Clock, Directory, Identity
+from connector.identity.authorization import credentials as bearer
+from connector.identity.credential_checks import CredentialChecks, bpn_of, check_coverage
+from connector.identity.credentials import VerifiableCredential
+from connector.identity.jws import CompactJws
+from connector.identity.kept import Kept
+from connector.identity.presentations import VerifiablePresentation
+from connector.identity.proofs import PRESENTING, Proofs
+from connector.identity.refusal import Check, Refusal, refusing
+from connector.identity.scopes import Scope
+from connector.identity.sts import SecureTokenService
+from connector.identity.tokens import SelfIssuedToken, TokenVerifier
+from connector.identity.wallets import Wallets
+from connector.protocol.errors import Invalid, PeerError
+from connector.protocol.reading import MAX_TEXT
+
+CREDENTIALS: Final = "credentials"
+"""The claim of a Caller with what its credentials say: VerifiableCredential.claims() of each, in one tuple."""
+CAPACITY: Final = 2048
+"""Counterparties whose credentials are kept."""
+
+_TOLD: Final = {
+    401: "the sender is not authenticated",
+    403: "the sender's credentials do not allow this",
+    503: "the sender cannot be verified right now; send again later with a fresh token",
+}
+_BEARER: Final = "bearer"
+_MAX_ACCESS_TOKEN: Final = 1 << 14
+log = structlog.get_logger()
+
+
+class DcpIdentity(Identity):
+    """Participants by their DIDs and credentials.
+
+    verifier: judges the tokens addressed to us. scopes: what is asked of every sender, and what ours may be asked.
+    keep_s: how long shown credentials are kept at most; 0 asks the wallet for each message.
+    """
+
+    def __init__(
+        self,
+        sts: SecureTokenService,
+        verifier: TokenVerifier,
+        wallets: Wallets,
+        proofs: Proofs,
+        checks: CredentialChecks,
+        directory: Directory,
+        clock: Clock,
+        *,
+        scopes: Sequence[Scope],
+        keep_s: int = 300,
+    ) -> None:
+        if verifier.did != sts.did:
+            raise Invalid("the token verifier and the token service must be of the same DID", value=verifier.did)
+        if not scopes or not all(scope.readable for scope in scopes):
+            raise Invalid("the scopes must ask for at least one credential, each under a known alias", "/scopes")
+        self._sts = sts
+        self._verifier = verifier
+        self._wallets = wallets
+        self._proofs = proofs
+        self._checks = checks
+        self._directory = directory
+        self._clock = clock
+        self._scopes = tuple(scopes)
+        self._keep = keep_s * 1000
+        self._shown: Kept[tuple[VerifiableCredential, ...]] = Kept(clock, capacity=CAPACITY)
+
+    @property
+    @override
+    def id(self) -> str:
+        """Our DID."""
+        return self._sts.did
+
+    @override
+    async def token(
+        self,
+        audience: str,
+        *,
+        address: str,  # a DID says who is meant, wherever it listens
+        claims: Mapping[str, str] | None = None,
+    ) -> str:
+        """A header for one message, with an access token to our wallet.
+
+        claims: {"token": ...} instead, for a token refresh, which is about another token. Raise Invalid for an audience
+        that is neither a DID nor a known BPN and for other claims, Unreachable if there is no token to be had.
+        """
+        receiver = audience if audience.startswith("did:") else self._directory.did_of(audience)
+        if receiver is None:
+            raise Invalid("the counterparty must be a DID, or a BPN with an entry in the BPN directory", value=audience)
+        if claims is None:
+            return f"Bearer {await self._sts.with_scopes(receiver, [str(scope) for scope in self._scopes])}"
+        if claims.keys() != {"token"}:
+            raise Invalid("a token can be given the claim `token`, no other", "/claims")
+        return f"Bearer {await self._sts.with_token(receiver, claims['token'])}"
+
+    @override
+    async def verify(self, authorization: str | None, *, single_use: bool = True) -> Caller:
+        """Who sent this header, with the token's claims and, in `credentials`, what its credentials say.
+
+        single_use: False is a token refresh. It is asserted with a self-issued token alone: the access token in it is
+        for data and opens no wallet. Raise PeerError 401, 403 or 503; the reason is logged, not told.
+        """
+        sender = None
+        try:
+            token = await self._self_issued(authorization, single_use=single_use)
+            sender = token.issuer
+            if not single_use:
+                return Caller(sender, self._directory.bpn_of(sender), token.jws.payload)
+            credentials = await self._credentials(token)
+            bpn = self._known(sender, bpn_of(credentials))
+        except Refusal as refusal:
+            log.warning(
+                "denied",
+                check=refusal.check.value,
+                reason=refusal.reason,
+                place=refusal.pointer,
+                peer=sender or _claimed(authorization),
+                proven=sender is not None,
+            )
+            raise PeerError(refusal.status, _TOLD[refusal.status]) from None
+        claims = tuple(claim for credential in credentials for claim in credential.claims())
+        return Caller(sender, bpn, {**token.jws.payload, CREDENTIALS: claims})
+
+    async def _self_issued(self, authorization: str | None, *, single_use: bool) -> SelfIssuedToken:
+        scheme, _, text = (authorization or "").strip().partition(" ")
+        if scheme.lower() != _BEARER or not text.strip():
+            raise Refusal(Check.HEADER, "an Authorization header `Bearer <self-issued token>` is required", status=401)
+        with refusing(Check.SI_TOKEN, 401):
+            return await self._verifier.verify(text.strip(), single_use=single_use)
+
+    async def _credentials(self, token: SelfIssuedToken) -> tuple[VerifiableCredential, ...]:
+        """The sender's credentials, all checked: those at hand if they still stand, else what its wallet shows."""
+        access = token.jws.payload.get("token")
+        if not isinstance(access, str) or not 0 < len(access) <= _MAX_ACCESS_TOKEN:
+            raise Refusal(Check.ACCESS_TOKEN, "the token brings no access token to its sender's wallet", status=401)
+        holder = token.issuer
+        if (kept := self._shown.peek(holder)) is not None:
+            try:
+                for credential in kept:
+                    await self._checks.recheck(credential)
+            except Refusal as refusal:  # the wallet may have newer ones
+                log.info("credentials do not stand any more", peer=holder, check=refusal.check.value)
+                self._shown.drop(holder)
+            else:
+                return kept
+        if not self._keep:
+            return (await self._ask(holder, access))[0]
+        return await self._shown.get(holder, lambda: self._ask(holder, access))
+
+    async def _ask(self, holder: str, access_token: str) -> tuple[tuple[VerifiableCredential, ...], int]:
+        """What the wallet shows, checked, and until when (ms) it may be kept."""
+        began = self._clock.now()
+        presentations = await self._wallets.query(holder, access_token, self._scopes)
+        for presentation in presentations:
+            await self._prove(presentation, holder)
+        credentials = tuple(c for presentation in presentations for c in presentation.credentials)
+        check_coverage(self._scopes, credentials)
+        for credential in credentials:
+            await self._checks.check(credential, holder=holder)
+        ends = [c.valid_until for c in credentials if c.valid_until is not None]
+        return credentials, min([began + self._keep, *ends])
+
+    async def _prove(self, presentation: VerifiablePresentation, holder: str) -> None:
+        presentation.check(holder=holder, audience=self.id, now=self._clock.now())
+        with refusing(Check.PRESENTATION_SIGNATURE, 401):
+            await self._proofs.check(presentation.jws, holder, PRESENTING)
+
+    def _known(self, sender: str, bpn: str | None) -> str | None:
+        """The proven BPN, if the directory does not know it as somebody else's."""
+        if bpn is None:
+            return None
+        if self._directory.bpn_of(sender) not in (None, bpn) or self._directory.did_of(bpn) not in (None, sender):
+            raise Refusal(Check.BPN, f"the credentials say {bpn}, but the BPN directory says otherwise")
+        return bpn
+
+
+def _claimed(authorization: str | None) -> str | None:
+    """Who a refused token says that it is from, for the log."""
+    try:
+        issuer = CompactJws.parse(bearer(authorization) or "").payload.get("iss")
+    except PeerError:
+        return None
+    return issuer[:MAX_TEXT] if isinstance(issuer, str) else None
