@@ -20,6 +20,7 @@ from connector.protocol.errors import Invalid
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 DSP_PATH: Final = "/api/v1/dsp"
 DATA_PATH: Final = "/public"
+DCP_PATH: Final = "/dcp"
 _REFERENCES: Final = ("env:", "file:")
 _PASSWORD: Final = re.compile(r"//[^/@]*:[^/@]+@|[?&]password=")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -27,8 +28,11 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _CHOICES: Final = {
     "node.log_level": ("debug", "info", "warning", "error"),
     "node.log_format": ("json", "console"),
-    "identity.kind": ("did", "mock"),
+    "identity.kind": ("did", "dcp", "mock"),
 }
+_TABLES: Final = frozenset({"directory", "trusted_issuers", "callbacks"})
+"""Settings that are sections of their own: what stands in them are not names of settings."""
+_CREDENTIALS: Final = ("Membership", "Bpn", "DataExchangeGovernance")
 _SHORTEST_KEY: Final = 8
 _PORTS: Final = range(1 << 16)
 
@@ -86,7 +90,22 @@ class Config:
     management_key: str = setting("management.key", "API key: env:NAME or file:PATH.", secret=True)
 
     identity: str = setting(
-        "identity.kind", "did (self-issued tokens) or mock (EDC's iam-mock form, loopback only).", default="did"
+        "identity.kind",
+        "did (self-issued tokens), dcp (these and verifiable credentials: what Catena-X wants), or mock (EDC's iam-mock"
+        " form, loopback only).",
+        default="did",
+    )
+    scopes: tuple[str, ...] = setting(
+        "identity.scopes",
+        "With dcp: the credentials that every counterparty has to show, and may ask of us, as scopes of DCP"
+        " (`alias:type:read`); in the environment separated by commas.",
+        default=tuple(f"org.eclipse.tractusx.vc.type:{name}Credential:read" for name in _CREDENTIALS),
+    )
+    keep_credentials: int = setting(
+        "identity.keep_credentials",
+        "With dcp: for how long shown credentials are kept at most, in seconds; their dates and status lists are looked"
+        " at for each message all the same. 0 asks the counterparty's wallet each time.",
+        default=300,
     )
     identity_anonymous: str = setting(
         "identity.anonymous",
@@ -149,6 +168,12 @@ class Config:
     directory: Mapping[str, str] = setting(
         "directory", 'Business partner numbers and their participant ids: BPN = "did".', default={}
     )
+    trusted_issuers: Mapping[str, tuple[str, ...]] = setting(
+        "trusted_issuers",
+        'With dcp: whose credentials count, by type: "did:web:..." = ["MembershipCredential"], or ["*"] for all types'
+        " (in the environment: did=type+type,did=*).",
+        default={},
+    )
     callbacks: tuple[CallbackSetting, ...] = setting(
         "callbacks", "Static callbacks: [[callbacks]] with uri, events, auth_key, auth_code_id.", default=()
     )
@@ -187,8 +212,14 @@ class Config:
         exposed = {self.host, self.management_host} - LOOPBACK
         if self.identity == "mock" and exposed:
             raise Invalid(f"the mock identity proves nothing: it may not listen on {min(exposed)}", "/identity/kind")
-        if self.identity == "did" and not self.did.startswith("did:web:"):
+        if self.identity != "mock" and not self.did.startswith("did:web:"):
             raise Invalid("node.did must be a did:web, unless identity.kind is mock", "/node/did", self.did)
+        if self.identity == "dcp" and not self.trusted_issuers:
+            raise Invalid("with dcp, trusted_issuers has to name whose credentials count", "/trusted_issuers")
+        if self.identity == "dcp" and not self.scopes:
+            raise Invalid("identity.scopes has to ask for at least one credential", "/identity/scopes")
+        if self.keep_credentials < 0:
+            raise Invalid("identity.keep_credentials is 0 seconds or more", "/identity/keep_credentials")
 
     @property
     def dsp_root(self) -> str:
@@ -199,6 +230,11 @@ class Config:
     def data_url(self) -> str:
         """The one URL that all pulls go to."""
         return self.url + DATA_PATH
+
+    @property
+    def dcp_url(self) -> str:
+        """The root URL of our wallet, as our DID document gives it."""
+        return self.url + DCP_PATH
 
 
 def _is_root(url: str) -> bool:
@@ -224,7 +260,9 @@ def table() -> tuple[tuple[str, str, str], ...]:
 def _shown(f: Field[Any]) -> str:
     if f.default is MISSING and f.default_factory is MISSING:
         return "required"
-    return "" if f.default in (None, MISSING, (), "") else str(f.default).lower()
+    if isinstance(f.default, tuple):
+        return ", ".join(f.default)
+    return "" if f.default in (None, MISSING, "") else str(f.default).lower()
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -265,7 +303,7 @@ def parse(doc: Mapping[str, Any], env: Mapping[str, str]) -> Config:
 def _flat(doc: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for section, content in doc.items():
-        if section in ("directory", "callbacks") or not isinstance(content, Mapping):
+        if section in _TABLES or not isinstance(content, Mapping):
             flat[section] = content
         else:
             flat.update({f"{section}.{name}": value for name, value in content.items()})
@@ -317,6 +355,23 @@ def _directory(value: object, pointer: str) -> dict[str, str]:
     return dict(value)
 
 
+def _strings(value: object, pointer: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+        raise Invalid("expected a list of strings", pointer, value)
+    return tuple(value)
+
+
+def _issuers(value: object, pointer: str) -> dict[str, tuple[str, ...]]:
+    if isinstance(value, str):  # from the environment: did=type+type,did=*
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        value = {did.strip(): types.split("+") for did, _, types in pairs}
+    if not isinstance(value, Mapping):
+        raise Invalid('the trusted issuers have lines "did:web:..." = ["type", ...]', pointer)
+    return {did: _strings(types, f"{pointer}/{did}") for did, types in value.items()}
+
+
 def _callbacks(value: object, pointer: str) -> tuple[CallbackSetting, ...]:
     if not isinstance(value, list):
         raise Invalid("callbacks are a list of tables: [[callbacks]]", pointer)
@@ -342,6 +397,8 @@ _READERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "Path": _path,
     "Path | None": _path,
     "Mapping[str, str]": _directory,
+    "Mapping[str, tuple[str, ...]]": _issuers,
+    "tuple[str, ...]": _strings,
     "tuple[CallbackSetting, ...]": _callbacks,
 }
 """How a value of each type in the table is read; the keys are the annotations above."""

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,14 +48,24 @@ from connector.http.public import public_routes
 from connector.http.public import render as render_public
 from connector.http.server import Limits, Listener, serve, stop_signal
 from connector.http.tls import Reloader
+from connector.identity.credential_checks import CredentialChecks
+from connector.identity.credential_schemas import CredentialSchemas
+from connector.identity.dcp import DcpIdentity
+from connector.identity.dcp_messages import CREDENTIAL_SERVICE
 from connector.identity.did import did_document, did_document_path
 from connector.identity.didweb import DidIdentity
 from connector.identity.directory import Directory
 from connector.identity.keys import SigningKey, load_or_create
 from connector.identity.mock import MockIdentity
+from connector.identity.proofs import Proofs
 from connector.identity.replay import ReplayGuard
 from connector.identity.resolver import DidResolver
+from connector.identity.scopes import read_scopes
+from connector.identity.status_lists import StatusLists
+from connector.identity.sts import EmbeddedTokenService
 from connector.identity.tokens import TokenVerifier
+from connector.identity.trusted_issuers import TrustedIssuers
+from connector.identity.wallets import Wallets
 from connector.metrics import Metrics
 from connector.metrics.ports import CountedIdentity, CountedNegotiations, CountedSource, CountedTokens, CountedTransfers
 from connector.metrics.present import Sources
@@ -184,7 +195,7 @@ def _node(
     clock, ids, directory = SystemClock(), FreshIds(), Directory(config.directory)
     wire = _client(config, stack, everywhere=config.development)
     resolver = DidResolver(wire.get, clock, allow_http=config.development)
-    identity = CountedIdentity(_identity(config, key, resolver, directory, ids), metrics)
+    identity = CountedIdentity(_identity(config, key, resolver, directory, wire), metrics)
     plane = _data_plane(config, store, key, identity, wire, stack, metrics)
 
     async def connectors_of(did: str) -> tuple[str, ...]:
@@ -243,12 +254,33 @@ def _data_plane(
     )
 
 
-def _identity(config: Config, key: SigningKey, resolver: DidResolver, directory: Directory, ids: FreshIds) -> Identity:
+def _identity(config: Config, key: SigningKey, resolver: DidResolver, directory: Directory, wire: Outbound) -> Identity:
     if config.identity == "mock":
         return MockIdentity(config.did, directory, anonymous=config.identity_anonymous or None)
-    clock = SystemClock()
+    clock, ids = SystemClock(), FreshIds()
     verifier = TokenVerifier(config.did, resolver, ReplayGuard(clock), clock)
-    return DidIdentity(key, verifier, directory, clock, ids)
+    if config.identity == "did":
+        return DidIdentity(key, verifier, directory, clock, ids)
+    sts, proofs = EmbeddedTokenService(key, clock, ids), Proofs(resolver, clock)
+    fetch = partial(wire.get, accept="*/*")  # some issuers serve nothing to those who name what they can read
+    checks = CredentialChecks(
+        TrustedIssuers(config.trusted_issuers),
+        proofs,
+        CredentialSchemas(fetch, clock),
+        StatusLists(fetch, proofs, clock),
+        clock,
+    )
+    return DcpIdentity(
+        sts,
+        verifier,
+        Wallets(resolver, sts, wire),
+        proofs,
+        checks,
+        directory,
+        clock,
+        scopes=read_scopes(config.scopes),
+        keep_s=config.keep_credentials,
+    )
 
 
 def _sources(config: Config, backends: Backends) -> dict[str, Source]:
@@ -301,6 +333,14 @@ def _public(
     data.add_routes(public_routes(plane, "", door))
     root.add_subapp(DATA_PATH, data)
     return root
+
+
+def _services(config: Config) -> list[dict[str, Any]]:
+    """What our DID document names: the connector, and with DCP the wallet."""
+    entries = service_entries(config.did, config.dsp_root)
+    if config.identity == "dcp":
+        entries.append({"id": f"{config.did}#wallet", "type": CREDENTIAL_SERVICE, "serviceEndpoint": config.dcp_url})
+    return entries
 
 
 def _private(config: Config, node: Node, engine: Engine, metrics: Metrics) -> web.Application:

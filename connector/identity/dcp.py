@@ -67,8 +67,6 @@ class DcpIdentity(Identity):
     ) -> None:
         if verifier.did != sts.did:
             raise Invalid("the token verifier and the token service must be of the same DID", value=verifier.did)
-        if not scopes or not all(scope.readable for scope in scopes):
-            raise Invalid("the scopes must ask for at least one credential, each under a known alias", "/scopes")
         self._sts = sts
         self._verifier = verifier
         self._wallets = wallets

@@ -4,25 +4,21 @@ A scope is `alias:discriminator`; EDC and Catena-X (CX-0149) append `:read`. Two
 third is Catena-X's; EDC writes its own name into the same form. Read in all forms, written as configured.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from typing_extensions import override
 
-from connector.protocol.errors import PeerError
+from connector.protocol.errors import Invalid, PeerError
 
 TYPE: Final = "org.eclipse.dspace.dcp.vc.type"
 """Discriminator: the type of the credential."""
 ID: Final = "org.eclipse.dspace.dcp.vc.id"
 """Discriminator: the id of the credential; it may have colons of its own."""
 CATENA_X_TYPE: Final = "org.eclipse.tractusx.vc.type"
+"""CX-0149."""
 EDC_TYPE: Final = "org.eclipse.edc.vc.type"
-CATENA_X_SCOPES: Final = (
-    f"{CATENA_X_TYPE}:MembershipCredential:read",
-    f"{CATENA_X_TYPE}:BpnCredential:read",
-    f"{CATENA_X_TYPE}:DataExchangeGovernanceCredential:read",
-)
-"""What CX-0149 wants with every message of DSP 2025-1."""
 
 _TYPES: Final = frozenset({TYPE, CATENA_X_TYPE, EDC_TYPE})
 _READING: Final = frozenset({"read", "*", "all"})
@@ -68,3 +64,17 @@ class Scope:
     @override
     def __str__(self) -> str:
         return ":".join(part for part in (self.alias, self.discriminator, self.operation) if part)
+
+
+def read_scopes(texts: Sequence[str], place: str = "/identity/scopes") -> tuple[Scope, ...]:
+    """Our own scopes, from configuration. Raise Invalid for one that asks for nothing that we know."""
+    found = []
+    for text in texts:
+        try:
+            scope = Scope.parse(text)
+        except PeerError as fault:
+            raise Invalid(fault.reason, place, text) from None
+        if not scope.readable:
+            raise Invalid(f"a scope has one of the aliases {', '.join(sorted(_TYPES | {ID}))}, to read", place, text)
+        found.append(scope)
+    return tuple(found)
