@@ -326,7 +326,7 @@ def _public(
     """What strangers reach: the DID document, the protocol, the data plane."""
     root = application(render_plain)
     if config.did.startswith("did:web:"):
-        document = did_document(config.did, [key], service_entries(config.did, config.dsp_root))
+        document = did_document(config.did, [key], _services(config))
         root.add_routes(did_routes(did_document_path(config.did), document))
     root.add_subapp(DSP_PATH, dsp_application(node, engine.dispatcher.release, engine.dispatcher.heard, door=door))
     data = application(render_public)
