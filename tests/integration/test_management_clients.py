@@ -191,7 +191,7 @@ async def test_sdk_contract_definition_and_bruno_contract_definition(here: World
 
 
 async def test_sdk_catalog_request(here: World) -> None:
-    here.wire.answers["/catalog/request"] = said(200, {"@id": "c", "participantId": THEIRS, "dataset": []})
+    here.wire.answers["/catalog/request"] = said(200, {"@id": "c", "participantId": THEIRS})
     doc = {
         "@context": {"edc": EDC, "odrl": "http://www.w3.org/ns/odrl/2/", "dct": "https://purl.org/dc/terms/"},
         "@type": "CatalogRequest",
@@ -209,7 +209,11 @@ async def test_sdk_catalog_request(here: World) -> None:
             },
         },
     }
-    assert (await here.ok("POST", "/v3/catalog/request", doc))["participantId"] == THEIRS
+    empty = {"@id": "c", "participantId": THEIRS, "dataset": []}  # without the list, assets_exists would say yes
+    assert await here.ok("POST", "/v3/catalog/request", doc) == empty
+    full = {"@id": "c", "participantId": THEIRS, "dcat:dataset": {"@id": "a"}}
+    here.wire.answers["/catalog/request"] = said(200, full)
+    assert await here.ok("POST", "/v3/catalog/request", doc) == full
 
 
 def sdk_edr(assigner: object, context: object) -> dict[str, Any]:
@@ -345,6 +349,18 @@ async def test_edc_client_negotiates_and_transfers(here: World) -> None:
         "transferType": "HttpData-PULL",
     }
     assert (await here.ok("POST", "/v3/transferprocesses", asked))["@id"]
+
+
+async def test_edc_clients_models_of_an_id_a_state_and_a_data_plane(here: World) -> None:
+    """They want `@context` to be a list of texts, and every data plane to have destination types."""
+    published = ["https://w3id.org/edc/connector/management/v2"]
+    assert (await here.ok("POST", "/v3/assets", SDK_ASSET))["@context"] == published
+    doc = sdk_edr({"@id": THEIRS}, VOCAB) | {"counterPartyId": THEIRS}
+    negotiation = await here.ok("POST", "/v3/contractnegotiations", doc)
+    assert negotiation["@context"] == published
+    assert (await here.ok("GET", f"/v3/contractnegotiations/{negotiation['@id']}/state"))["@context"] == published
+    (plane,) = await here.ok("GET", "/v3/dataplanes")
+    assert (plane["allowedDestTypes"], type(plane["@context"])) == (["HttpData"], dict)
 
 
 async def test_pythia_negotiates_and_transfers(here: World) -> None:

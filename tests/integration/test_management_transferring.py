@@ -50,7 +50,7 @@ async def test_pull_is_started_suspended_resumed_and_completed(here: World) -> N
     waiting = asyncio.create_task(here.ok("GET", f"{TP}/{ident}?wait=STARTED&timeout=20"))
     await here.peer_starts(ident)
     assert (await waiting)["state"] == "STARTED"
-    assert (await here.call("POST", f"{TP}/{ident}/suspend", {})).error["path"] == "/reason"
+    assert (await here.call("POST", f"{TP}/{ident}/suspend", {"reason": " "})).error["path"] == "/reason"
     await here.ok("POST", f"{TP}/{ident}/suspend", {"@context": VOCAB, "reason": "lunch"})
     assert (await here.ok("GET", f"{TP}/{ident}?wait=SUSPENDED"))["state"] == "SUSPENDED"
     assert (await here.call("GET", f"/v3/edrs/{ident}/dataaddress")).status == 404
@@ -62,6 +62,16 @@ async def test_pull_is_started_suspended_resumed_and_completed(here: World) -> N
     assert (await here.ok("GET", f"{TP}/{ident}/state"))["state"] == "COMPLETED"
     assert (await here.call("POST", f"{TP}/{ident}/deprovision")).status == 204
     assert (await here.call("POST", f"{TP}/{ident}/resume")).status == 409
+
+
+async def test_suspend_and_terminate_need_no_reason(here: World) -> None:
+    await here.contract()
+    ident = await here.pull()
+    await here.ok("POST", f"{TP}/{ident}/suspend")  # without a body
+    assert (await here.ok("GET", f"{TP}/{ident}?wait=SUSPENDED"))["state"] == "SUSPENDED"
+    await here.ok("POST", f"{TP}/{ident}/terminate", {"@type": "TerminateTransfer", "state": "TERMINATED"})
+    assert (await here.ok("GET", f"{TP}/{ident}?wait=TERMINATED"))["state"] == "TERMINATED"
+    assert ["reason" in body for body in here.wire.bodies("/suspension") + here.wire.bodies("/termination")] == [False] * 2
 
 
 async def test_terminated_pull_takes_its_reference_along(here: World) -> None:

@@ -62,7 +62,7 @@ async def _get(request: web.Request) -> web.Response:
 
 async def _state(request: web.Request) -> web.Response:
     record = await request.app[NODE].store.read(_load(reading.named(request)))
-    return answer(views.document("NegotiationState", None, {"state": negotiation_state(record.process)}))
+    return answer(views.brief("NegotiationState", None, {"state": negotiation_state(record.process)}))
 
 
 async def _agreement(request: web.Request) -> web.Response:

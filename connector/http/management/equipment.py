@@ -33,6 +33,7 @@ async def _data_planes(request: web.Request) -> web.Response:
             "url": plane.url or None,
             "state": "AVAILABLE",
             "allowedSourceTypes": [t for t, known in formats.items() if known],
+            "allowedDestTypes": ["HttpData"],  # where a push may go
             "allowedTransferTypes": list(dict.fromkeys(f for known in formats.values() for f in known)),
             "lastActive": node.clock.now(),
         },

@@ -55,7 +55,7 @@ async def _get(request: web.Request) -> web.Response:
 
 async def _state(request: web.Request) -> web.Response:
     record = await request.app[NODE].store.read(_load(reading.named(request)))
-    return answer(views.document("TransferState", None, {"state": transfer_state(record.process)}))
+    return answer(views.brief("TransferState", None, {"state": transfer_state(record.process)}))
 
 
 async def _timeline(request: web.Request) -> web.Response:
@@ -81,11 +81,16 @@ def _acting(act: str) -> Handler:
 
 
 def _giving_reason(act: str) -> Handler:
-    """A decision that the counterparty is told the reason of."""
+    """A decision that the counterparty is told the reason of, if there is one.
+
+    DSP 2025-1 has it as optional; EDC asks for it, although models generated of EDC's own API have no member for it.
+    """
 
     async def handler(request: web.Request) -> web.Response:
         doc = reading.document(request)
-        decision = Decision(act, code=reading.optional_text(doc, "code"), reasons=(reading.text(doc, "reason"),))
+        reason = reading.optional_text(doc, "reason")
+        reasons = () if reason is None else (reason,)
+        decision = Decision(act, code=reading.optional_text(doc, "code"), reasons=reasons)
         await transfer.act(request.app[NODE], reading.named(request), decision)
         return done()
 

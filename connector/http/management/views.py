@@ -24,6 +24,7 @@ from connector.exchange.records import (
 )
 from connector.exchange.states import negotiation_state, transfer_state
 from connector.protocol.vocabulary import HTTP_ENDPOINT, PROTOCOL
+from connector.semantics.contexts import EDC_MANAGEMENT_2_URL
 from connector.semantics.management import EDC_CONTEXT, compact_properties
 
 _REFRESHING: Final = ("refresh", "expires")
@@ -36,6 +37,14 @@ def document(kind: str, ident: str | None, members: Mapping[str, Any]) -> dict[s
     return head | {name: value for name, value in members.items() if value is not None}
 
 
+def brief(kind: str, ident: str | None, members: Mapping[str, Any]) -> dict[str, Any]:
+    """An id or a state alone, under the published context that defines all of it.
+
+    As a list, which clients generated of EDC's API description insist on for just these.
+    """
+    return document(kind, ident, members) | {"@context": [EDC_MANAGEMENT_2_URL]}
+
+
 def iso(ms: int) -> str:
     """An instant for people."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -43,7 +52,7 @@ def iso(ms: int) -> str:
 
 def created(ident: str, created_at: int) -> dict[str, Any]:
     """What POST answers: the id, EDC's IdResponse."""
-    return document("IdResponse", ident, {"createdAt": created_at})
+    return brief("IdResponse", ident, {"createdAt": created_at})
 
 
 def _private(properties: Mapping[str, Any]) -> dict[str, Any] | None:
