@@ -328,7 +328,7 @@ def _public(
     if config.did.startswith("did:web:"):
         document = did_document(config.did, [key], _services(config))
         root.add_routes(did_routes(did_document_path(config.did), document))
-    root.add_subapp(DSP_PATH, dsp_application(node, engine.dispatcher.release, engine.dispatcher.heard, door=door))
+    root.add_subapp(DSP_PATH, dsp_application(node, engine.release, engine.dispatcher.heard, door=door))
     data = application(render_public)
     data.add_routes(public_routes(plane, "", door))
     root.add_subapp(DATA_PATH, data)

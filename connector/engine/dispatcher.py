@@ -50,6 +50,11 @@ class Dispatcher:
         return sum(len(queue) for queue in self._queues.values())
 
     @property
+    def topics(self) -> set[str]:
+        """Those whose messages are not all delivered."""
+        return set(self._queues)
+
+    @property
     def oldest(self) -> int | None:
         """When the oldest message that has not been delivered was promised (ms), None if there is none."""
         return min((message.created_at for queue in self._queues.values() for message in queue), default=None)
@@ -132,7 +137,7 @@ class Dispatcher:
             if queue:  # else it was taken back while it waited for its slot
                 message = queue[0]
                 after = await self._attempt(message)
-                if queue and queue[0] is message:  # else it was taken back while it was on its way
+                if queue and queue[0].id == message.id:  # else it was taken back while it was on its way
                     queue.popleft()
                     if after is not None and not after.dead:
                         queue.appendleft(after)

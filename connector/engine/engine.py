@@ -1,11 +1,19 @@
 """The moving part of a node: listens to commits, sends messages, rings timers, recovers after a start.
 
 It also lets callers wait for a state (`wait_for`), which is how `?wait=` answers in the moment something happens.
+
+What there is to do comes with commits, also what somebody else has left: the first one after the start, and later those
+by which this replica takes up the work of one that is gone (`exchange.ports.Tx.take_up`). Where several replicas share
+a database, a message may belong into a lane that another one runs; it is handed over when it may leave, which is after
+the answer to the request that caused it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from typing import Final
+
+import structlog
 
 from structlog.contextvars import bound_contextvars
 
@@ -13,20 +21,19 @@ from connector.engine.dispatcher import Deliver, Dispatcher
 from connector.engine.steps import Steps
 from connector.engine.timers import Timers
 from connector.exchange import delivery, negotiation_moves, transfer_moves
+from connector.exchange.hold import held
 from connector.exchange.moves import KINDS
 from connector.exchange.node import Node
 from connector.exchange.ports import Commit, Tx
-from connector.exchange.query import Criterion, QuerySpec
 from connector.exchange.records import Negotiation, Outgoing, Timer, Transfer
 
-PAGE: Final = 1000
+log = structlog.get_logger()
 _RINGS: Final = {
     KINDS[Negotiation]: negotiation_moves.decision_due,
     KINDS[Transfer]: transfer_moves.decision_due,
     transfer_moves.END_TIMER: transfer_moves.agreement_ended,
 }
 """What a timer of each kind does."""
-R = TypeVar("R")
 
 
 class Engine:
@@ -40,23 +47,14 @@ class Engine:
         self._steps = Steps(node.id, node.store)
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._stopping = False
+        self._elsewhere: set[str] = set()
+        """Held messages that are to be handed over."""
+        self._handing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen to commits, and take up what an earlier life of this node has promised."""
         self._node.store.listen(self._committed)
-        messages = await self._all(lambda tx, spec: tx.outbox.query(spec), Criterion("dead", "=", right=False))
-        timers = await self._all(lambda tx, spec: tx.timers.query(spec))
-        self.dispatcher.add(messages)
-        self.timers.add(timers)
-
-    async def _all(self, query: Callable[[Tx, QuerySpec], list[R]], *criteria: Criterion) -> list[R]:
-        def read(tx: Tx) -> list[R]:
-            found: list[R] = []
-            while len(page := query(tx, QuerySpec(offset=len(found), limit=PAGE, criteria=criteria))) == PAGE:
-                found += page
-            return found + page
-
-        return await self._node.store.read(read)
+        await self._node.store.run(lambda tx: tx.take_up())
 
     async def _deliver(self, message: Outgoing) -> Outgoing | None:
         """One attempt; all log lines of it and of what it brings about have the trace as their `correlation_id`."""
@@ -65,16 +63,44 @@ class Engine:
             return await delivery.deliver(self._node, message, trace)
 
     def _committed(self, commit: Commit) -> None:
-        for dropped in commit.dropped:
+        gone = self.dispatcher.topics - {m.topic for m in commit.messages} if commit.complete else ()
+        for dropped in (*commit.dropped, *gone):
             self.dispatcher.forget(dropped)
         if commit.messages:
             self.dispatcher.add(commit.messages)
+        if commit.elsewhere:
+            self._put_elsewhere(commit.elsewhere)
         if commit.timers:
             self.timers.add(commit.timers)
-        for event in commit.events:
-            for waiter in self._waiters.get(event.record.id, ()):
+        for changed in (*(event.record.id for event in commit.events), *commit.changed):
+            for waiter in self._waiters.get(changed, ()):
                 waiter.set()
         self._steps.note(commit)
+
+    def _put_elsewhere(self, messages: Sequence[Outgoing]) -> None:
+        if (waiting := held()) is None:
+            self._hand_over([message.id for message in messages])
+        else:
+            waiting.extend(messages)
+            self._elsewhere.update(message.id for message in messages)
+
+    def release(self, messages: Sequence[Outgoing]) -> None:
+        """Let messages leave that a request held, each by whoever runs its lane."""
+        self.dispatcher.release([message for message in messages if message.id not in self._elsewhere])
+        if elsewhere := [message.id for message in messages if message.id in self._elsewhere]:
+            self._elsewhere.difference_update(elsewhere)
+            self._hand_over(elsewhere)
+
+    def _hand_over(self, messages: Sequence[str]) -> None:
+        async def tell() -> None:
+            try:
+                await self._node.store.run(lambda tx: tx.hand_over(messages))
+            except Exception:  # they are in the outbox, and are found there as soon as the database is back
+                log.exception("messages could not be handed over", messages=messages)
+
+        task = asyncio.create_task(tell(), name="hand over", context=Context())
+        self._handing.add(task)
+        task.add_done_callback(self._handing.discard)
 
     async def wait_until(self, identifier: str, reached: Callable[[], Awaitable[bool]], seconds: float) -> None:
         """Return when `reached` says so, the time is over, or the node is about to stop.
@@ -116,3 +142,4 @@ class Engine:
         """Stop sending and waiting; everything promised stays in the store."""
         await self.dispatcher.close()
         await self.timers.close()
+        await asyncio.gather(*self._handing)

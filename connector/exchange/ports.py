@@ -170,18 +170,33 @@ class Tx(Protocol):
         """Tell the node's listeners after the commit."""
         ...
 
+    def take_up(self) -> None:
+        """Take care of everything promised that nobody else takes care of; all of it comes with this commit."""
+        ...
+
+    def hand_over(self, messages: Sequence[str]) -> None:
+        """Let messages leave that came as `elsewhere`, by their ids: the replica that has their lane is told."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
     """What a transaction promised, handed to listeners in commit order, after the commit.
 
-    `dropped` are the topics whose earlier messages it took back; `messages` were promised after that.
+    `dropped` are the topics whose earlier messages it took back; `messages` were promised after that. `elsewhere` are
+    messages whose lane another replica runs, which has to be told when they may leave (`Tx.hand_over`).
+
+    complete: `messages` and `timers` are all there are to take care of (`Tx.take_up`); what is not among them is not ours.
+    changed: another replica has committed something about the records of these ids; then there are no events.
     """
 
     dropped: tuple[str, ...] = ()
     events: tuple[Happened, ...] = ()
     messages: tuple[Outgoing, ...] = ()
+    elsewhere: tuple[Outgoing, ...] = ()
     timers: tuple[Timer, ...] = ()
+    complete: bool = False
+    changed: tuple[str, ...] = ()
 
 
 class Store(Protocol):

@@ -61,7 +61,7 @@ class Codec(Generic[R]):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that `write` gives and `read` takes, in this order."""
-        return tuple(c.name for c in self.table.columns if c.name != "cursor")
+        return tuple(c.name for c in self.table.columns if c.name not in {"cursor", "owner"})
 
 
 def _text(value: object) -> str:

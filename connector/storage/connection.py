@@ -147,6 +147,11 @@ class Connection:
         self._may_write()
         return int(self._run(text, params).rowcount)
 
+    def change_and_read(self, text: str, params: Params = NOTHING) -> list[Row]:
+        """Run an INSERT, UPDATE or DELETE with RETURNING; the rows that it returns."""
+        self._may_write()
+        return self.rows(text, params)
+
     def change_each(self, text: str, rows: Sequence[Params]) -> None:
         """Run an INSERT, UPDATE or DELETE for each of `rows`."""
         self._may_write()

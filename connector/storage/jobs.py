@@ -20,7 +20,7 @@ Queue = SimpleQueue["Job | None"]
 class Job:
     """One transaction to run, and what became of it."""
 
-    __slots__ = ("commit", "context", "error", "fn", "future", "reads", "result")
+    __slots__ = ("commit", "context", "doubtful", "error", "fn", "future", "reads", "result")
 
     def __init__(self, fn: Callable[[Tx], Any], future: asyncio.Future[Any], *, reads: bool) -> None:
         self.fn: Final = fn
@@ -30,6 +30,8 @@ class Job:
         self.result: Any = None
         self.error: BaseException | None = None
         self.commit: Commit | None = None
+        self.doubtful = False
+        """It has failed, but the answer to its COMMIT was lost: it may stand."""
 
     def fail(self, error: BaseException) -> None:
         """Nothing of this job has happened."""

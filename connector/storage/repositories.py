@@ -38,11 +38,13 @@ class TableRepository(Repository[R], Generic[R]):
         self._columns = [table.c[name] for name in codec.columns]
         self._age: ColumnElement[Any] = table.c["created_at" if "created_at" in table.c else "due_at"]
         kind, sql, by_id = codec.kind, connection.sql, table.c.id == bindparam("identifier")
-        changing: Values = {c.name: bindparam(c.name) for c in self._columns if c.name not in {"id", "created_at"}}
-        inserted: Values = {c.name: bindparam(c.name) for c in self._columns}
+
+        def values(*kept: str) -> Values:
+            return {c.name: bindparam(c.name) for c in self._columns if c.name not in kept}
+
         self._find = sql.get((kind, "find"), lambda: select(*self._columns).where(by_id))
-        self._insert = sql.get((kind, "insert"), lambda: insert(table).values(inserted).inline())
-        self._update = sql.get((kind, "update"), lambda: update(table).where(by_id).values(changing))
+        self._insert = sql.get((kind, "insert"), lambda: insert(table).values(values()).inline())
+        self._update = sql.get((kind, "update"), lambda: update(table).where(by_id).values(values("id", "created_at")))
         self._delete = sql.get((kind, "delete"), lambda: delete(table).where(by_id))
 
     @override

@@ -29,10 +29,16 @@ class DatabaseStore(Store):
     """A store over a connection that writes and some that read; without any, reading takes its turn with writing.
 
     It belongs to the event loop that made it. worker: makes what takes jobs from a queue; a simulation's is no thread.
+    transactions: makes the transactions of the writing connection.
     """
 
     def __init__(
-        self, writer: Connection, readers: Sequence[Connection], worker: Callable[..., Worker] = Worker
+        self,
+        writer: Connection,
+        readers: Sequence[Connection],
+        worker: Callable[..., Worker] = Worker,
+        *,
+        transactions: Callable[[Connection], StoreTx] = StoreTx,
     ) -> None:
         self._listeners: list[Callable[[Commit], None]] = []
         self._loop = asyncio.get_running_loop()
@@ -42,7 +48,9 @@ class DatabaseStore(Store):
         self._connections = (writer, *readers)
         self._to_write: Queue = Queue()
         self._to_read: Queue = Queue() if readers else self._to_write
-        self._writer = worker("store-writer", self._to_write, _Writing(writer), self._report, at_once=AT_ONCE)
+        self._writer = worker(
+            "store-writer", self._to_write, Writing(writer, transactions), self._report, at_once=AT_ONCE
+        )
         self._readers = [
             worker(f"store-reader-{i}", self._to_read, _Reading(reader), self._report, at_once=1)
             for i, reader in enumerate(readers)
@@ -97,9 +105,17 @@ class DatabaseStore(Store):
             self.batches[done] += 1
         for job in jobs:
             if job.commit is not None:
-                for listener in self._listeners:
-                    job.context.run(self._tell, listener, job.commit)
+                job.context.run(self._tell_all, job.commit)
             job.resolve()
+        if any(job.doubtful for job in jobs):
+            self._doubt()
+
+    def _doubt(self) -> None:
+        """A commit may stand although it has failed for all who know of it. (In SQLite one that failed is undone.)"""
+
+    def _tell_all(self, commit: Commit) -> None:
+        for listener in self._listeners:
+            self._tell(listener, commit)
 
     def _tell(self, listener: Callable[[Commit], None], commit: Commit) -> None:
         try:
@@ -109,24 +125,31 @@ class DatabaseStore(Store):
             self._loop.call_exception_handler(context)
 
 
-class _Writing:
+class Writing:
     """Runs batches of jobs in one commit each."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, transactions: Callable[[Connection], StoreTx] = StoreTx) -> None:
         self._connection = connection
-        self._tx = StoreTx(connection)
+        self._tx = transactions(connection)
 
     def __call__(self, jobs: Sequence[Job]) -> None:
-        connection = self._connection
+        connection, committing = self._connection, False
         try:
             connection.begin()
             for job in jobs:
                 self._run(job, alone=len(jobs) == 1)
-            connection.control("ROLLBACK" if all(job.error is not None for job in jobs) else "COMMIT")
+            if all(job.error is not None for job in jobs):
+                connection.control("ROLLBACK")
+                return
+            self._tx.before_commit([job.commit for job in jobs if job.commit is not None])
+            committing = True
+            connection.control("COMMIT")
         except BaseException as error:  # noqa: BLE001 - nobody may wait for ever, so this thread never ends of a fault
+            doubtful = committing and connection.lost
             self._tx.taken()
             self._roll_back()
             for job in jobs:
+                job.doubtful = doubtful and job.error is None
                 job.fail(error)
 
     def _run(self, job: Job, *, alone: bool) -> None:

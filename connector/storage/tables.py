@@ -8,6 +8,9 @@ Three tables answer the catalog without sorting or scanning the stock (`offers`)
 of asset properties, `selector` and `audience` say which definitions may select an asset and who may see them, `offer`
 is the result, worked out when something is published. They follow their asset or definition by foreign key.
 
+`owner` is the replica that is to send a message or ring a timer, `replica` who there is, `node` whose database this is,
+`used_token` what all of them must refuse (see `replicas`); SQLite has one process and leaves them empty.
+
 Types are the ones both databases have. Texts are compared by code point, whatever language the database speaks: paging,
 LIKE and the pure comparisons (`properties`) need the same order everywhere. Times are milliseconds since the epoch.
 """
@@ -48,6 +51,11 @@ def _time(name: str = "created_at", *, optional: bool = False) -> Column[Any]:
 
 def _id() -> Column[Any]:
     return Column("id", TEXT, primary_key=True)
+
+
+def _owner() -> Column[Any]:
+    """Number of the replica that takes care of it; None if nobody does yet. Records do not know of it."""
+    return Column("owner", BigInteger, nullable=True)
 
 
 def _cursor() -> Column[Any]:
@@ -202,6 +210,7 @@ outbox: Final = Table(
     Column("dead", Boolean, nullable=False),
     _text("auth_key", optional=True),
     _text("auth_code_id", optional=True),
+    _owner(),
     Index("outbox_by_due", "dead", "due_at", "id"),
     Index("outbox_by_topic", "topic"),
 )
@@ -213,9 +222,14 @@ timer: Final = Table(
     _text("kind"),
     _text("subject"),
     _text("detail"),
+    _owner(),
     Index("timer_by_due", "due_at", "id"),
     Index("timer_by_subject", "subject"),
 )
+
+replica: Final = Table("replica", metadata, Column("id", BigInteger, primary_key=True, autoincrement=False))
+node: Final = Table("node", metadata, _id(), _text("key"))  # `key` is the kid of the signing key
+used_token: Final = Table("used_token", metadata, _id(), _time("due_at"), Index("used_token_by_due", "due_at"))
 
 asset_property: Final = Table(
     "asset_property",

@@ -1,6 +1,8 @@
 """One transaction as the use cases see it: the repositories, and what is promised for after the commit."""
 
-from sqlalchemy import bindparam, delete
+from collections.abc import Sequence
+
+from sqlalchemy import BigInteger, bindparam, delete, false, select
 from typing_extensions import override
 
 from connector.exchange.ports import Commit, Tx
@@ -32,7 +34,11 @@ class StoreTx(Tx):
         self._dropped: dict[str, None] = {}
         self._events: list[Happened] = []
         self._messages: dict[str, Outgoing] = {}
+        self._elsewhere: dict[str, Outgoing] = {}
         self._timers: dict[str, Timer] = {}
+        self._complete = False
+        self.me: int | None = None
+        """The number of this replica; None where a database has one process."""
         sql, timer, outbox = connection.sql, tables.timer, tables.outbox
         self._drop_messages = sql.get(
             "drop messages", lambda: delete(outbox).where(outbox.c.topic == bindparam("topic"))
@@ -40,7 +46,20 @@ class StoreTx(Tx):
         self._drop_timers = sql.get("drop timers", lambda: delete(timer).where(timer.c.subject == bindparam("subject")))
         self._set_timer = sql.get("set timer", timer.insert) + (
             " ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, kind = excluded.kind,"
-            " subject = excluded.subject, detail = excluded.detail"
+            " subject = excluded.subject, detail = excluded.detail, owner = excluded.owner"
+        )
+        mine, timed = [outbox.c[name] for name in codec.OUTGOING.columns], [timer.c[n] for n in codec.TIMER.columns]
+        self._all_messages = sql.get(
+            "all messages",
+            lambda: (
+                select(*mine)
+                .where(outbox.c.dead == false(), outbox.c.owner.is_not_distinct_from(bindparam("me", type_=BigInteger)))
+                .order_by(outbox.c.created_at, outbox.c.id)
+            ),
+        )
+        self._all_timers = sql.get(
+            "all timers",
+            lambda: select(*timed).where(timer.c.owner.is_not_distinct_from(bindparam("me", type_=BigInteger))),
         )
 
     @override
@@ -51,12 +70,14 @@ class StoreTx(Tx):
     @override
     def drop_messages(self, topic: str) -> None:
         self._connection.change(self._drop_messages, {"topic": topic})
-        self._messages = {m.id: m for m in self._messages.values() if m.topic != topic}
+        for promised in (self._messages, self._elsewhere):
+            for message in [m for m in promised.values() if m.topic == topic]:
+                del promised[message.id]
         self._dropped[topic] = None
 
     @override
     def set_timer(self, timer: Timer) -> None:
-        self._connection.change(self._set_timer, codec.TIMER.write(timer))
+        self._connection.change(self._set_timer, codec.TIMER.write(timer) | {"owner": self.me})
         self._timers[timer.id] = timer
 
     @override
@@ -68,15 +89,33 @@ class StoreTx(Tx):
     def emit(self, event: Happened) -> None:
         self._events.append(event)
 
+    @override
+    def take_up(self) -> None:
+        params = {"me": self.me}
+        self._messages = {m.id: m for m in map(codec.OUTGOING.read, self._connection.rows(self._all_messages, params))}
+        self._timers = {t.id: t for t in map(codec.TIMER.read, self._connection.rows(self._all_timers, params))}
+        self._complete = True
+
+    @override
+    def hand_over(self, messages: Sequence[str]) -> None:
+        """There is nobody to hand anything over to."""
+
+    def before_commit(self, commits: Sequence[Commit]) -> None:
+        """Do what the commit of these transactions needs at their end. Nothing, where a database has one process."""
+
     def taken(self) -> Commit | None:
         """What the transaction that ends here promised or told, None if nothing; the next one begins empty."""
-        if not (self._dropped or self._events or self._messages or self._timers):
+        promised = self._dropped or self._events or self._messages or self._elsewhere or self._timers
+        if not (promised or self._complete):
             return None
         commit = Commit(
             dropped=tuple(self._dropped),
             events=tuple(self._events),
             messages=tuple(self._messages.values()),
+            elsewhere=tuple(self._elsewhere.values()),
             timers=tuple(self._timers.values()),
+            complete=self._complete,
         )
-        self._dropped, self._events, self._messages, self._timers = {}, [], {}, {}
+        self._dropped, self._events, self._messages, self._elsewhere, self._timers = {}, [], {}, {}, {}
+        self._complete = False
         return commit

@@ -14,7 +14,13 @@ from connector.storage.connection import Unavailable
 def tables(connection: Connection) -> set[tuple[str, ...]]:
     rows = connection.execute(text("SELECT type, name, tbl_name, sql FROM sqlite_master"))
     return {
-        (*row[:3], re.sub(r"\s+|(?<=\()\s|\s(?=\))", " ", row[3] or "").replace("( ", "(").replace(" )", ")"))
+        (
+            *row[:3],
+            re.sub(r"\s+|(?<=\()\s|\s(?=\))", " ", row[3] or "")
+            .replace("( ", "(")
+            .replace(" )", ")")
+            .replace(chr(34), ""),
+        )
         for row in rows
     }
 
