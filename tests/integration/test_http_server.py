@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from aiohttp import web
 
 from connector.http.body import read_json
 from connector.http.middleware import application, compress, finish_response
-from connector.http.server import Limits, Listener, serve, stop_signal
+from connector.http.server import Limits, Listener, Refused, serve, stop_signal
 from connector.protocol.errors import Conflict, ConnectorError, LocalError, PeerError
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -60,10 +61,12 @@ async def listener() -> AsyncIterator[Listener]:
 
 
 @asynccontextmanager
-async def serving(handle: Handle, limits: Limits | None = None) -> AsyncIterator[Listener]:
+async def serving(
+    handle: Handle, limits: Limits | None = None, refused: Refused = lambda _limit, _address: None
+) -> AsyncIterator[Listener]:
     app = application(render)
     app.router.add_route("*", "/{tail:.*}", handle)
-    started = await serve(app, "127.0.0.1", 0, limits=limits or Limits())
+    started = await serve(app, "127.0.0.1", 0, limits=limits or Limits(), refused=refused)
     try:
         yield started
     finally:
@@ -171,6 +174,134 @@ async def test_idle_connections_do_not_hold_up_the_close(listener: Listener) -> 
         await listener.close()
         assert await reader.read() == b""
     writer.close()
+
+
+# --- one request, one meaning ------------------------------------------------------------------------------------
+
+POST = b"POST /negotiations/1/request HTTP/1.1\r\nHost: x\r\n"
+AMBIGUOUS = {
+    "length and chunks": POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 2\r\nContent-Length: 7\r\n\r\n{}",
+    "a list of lengths": POST + b"Content-Length: 2, 7\r\n\r\n{}",
+    "a length with a sign": POST + b"Content-Length: +2\r\n\r\n{}",
+    "a blank before the colon": POST + b"Content-Length : 2\r\n\r\n{}",
+    "chunked not last": POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "chunked misspelt": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a chunk of no size": POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n0\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    "a null in a field": POST + b"X-A: a\0b\r\nContent-Length: 2\r\n\r\n{}",
+}
+HIDDEN = get("/fail/local")
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+async def test_what_a_proxy_may_read_otherwise_is_refused_and_ends_the_connection(
+    listener: Listener, name: str
+) -> None:
+    """Request smuggling (RFC 9112, 11.2): no second request is found in what one of two readers takes for a body."""
+    reader, writer = await asyncio.open_connection(listener.host, listener.port)
+    writer.write(AMBIGUOUS[name] + HIDDEN)
+    async with asyncio.timeout(5):
+        answers = await reader.read()
+    writer.close()
+    assert answers.startswith(b"HTTP/1.0 400 ")
+    assert answers.count(b"\r\n\r\n") == 1
+
+
+async def test_pipelined_requests_have_each_their_own_answer(listener: Listener) -> None:
+    reader, writer = await asyncio.open_connection(listener.host, listener.port)
+    writer.write(post(b"{}", "X-Request-ID: first") + HIDDEN + post(b"[]", "X-Request-ID: third"))
+    replies = [await read_reply(reader) for _ in range(3)]
+    writer.close()
+    assert [reply.status for reply in replies] == [200, 409, 200]
+    assert (replies[0].head["x-request-id"], replies[2].head["x-request-id"]) == ("first", "third")
+
+
+# --- connections -------------------------------------------------------------------------------------------------
+
+
+Wires = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connected(listener: Listener, source: str = "127.0.0.1") -> Wires:
+    """A connection that the listener has let in: it has answered."""
+    wires = await asyncio.open_connection(listener.host, listener.port, local_addr=(source, 0))
+    wires[1].write(post(b"{}"))
+    assert (await read_reply(wires[0])).status == 200
+    return wires
+
+
+async def told_full(listener: Listener, source: str = "127.0.0.1") -> Reply:
+    """What one too many hears; nothing has been asked."""
+    reader, writer = await asyncio.open_connection(listener.host, listener.port, local_addr=(source, 0))
+    reply = await read_reply(reader)
+    assert await reader.read() == b""
+    writer.close()
+    return reply
+
+
+async def left(wires: Wires) -> None:
+    """Go, and wait until the listener has noticed."""
+    reader, writer = wires
+    writer.write(post(b"{}", "Connection: close"))
+    assert (await read_reply(reader)).status == 200
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_one_address_has_so_many_connections_and_others_have_theirs() -> None:
+    refused: list[tuple[str, str]] = []
+    limits = Limits(connections_per_address=2)
+    async with serving(read_back, limits, refused=lambda *what: refused.append(what)) as listener:
+        first, second = await connected(listener), await connected(listener)
+        reply = await told_full(listener)
+        assert (reply.status, reply.head["retry-after"], reply.head["connection"]) == (503, "5", "close")
+        assert "server" not in reply.head
+        other = await connected(listener, "127.0.0.2")
+        assert refused == [("connections", "127.0.0.1")]
+        await left(first)
+        for wires in (await connected(listener), second, other):
+            wires[1].close()
+
+
+async def test_a_listener_has_so_many_connections_in_all() -> None:
+    async with serving(read_back, Limits(connections=2)) as listener:
+        first, second = await connected(listener), await connected(listener, "127.0.0.2")
+        assert (await told_full(listener, "127.0.0.3")).status == 503
+        await left(first)
+        for wires in (await connected(listener, "127.0.0.3"), second):
+            wires[1].close()
+
+
+async def test_refused_connections_do_not_count_and_leave_nothing_behind() -> None:
+    async with serving(read_back, Limits(connections=1)) as listener:
+        only = await connected(listener)
+        for _ in range(50):
+            assert (await told_full(listener)).status == 503
+        await left(only)
+        (await connected(listener))[1].close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no such timeout")
+async def test_who_takes_nothing_of_an_answer_is_cut_off() -> None:
+    gone = asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(1 << 20))
+        except ConnectionError:
+            gone.set()
+        return response
+
+    async with serving(endless, Limits(stall_s=0.2)) as listener:
+        with create_connection((listener.host, listener.port)) as deaf:
+            deaf.sendall(get("/"))
+            async with asyncio.timeout(10):
+                await gone.wait()
 
 
 @pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])

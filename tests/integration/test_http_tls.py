@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from connector.http.client import Outbound
 from connector.http.guard import AddressPolicy
 from connector.http.middleware import finish_response
-from connector.http.server import Listener, serve
+from connector.http.server import Limits, Listener, serve
 from connector.http.tls import Reloader, server_context
 from connector.protocol.errors import LocalError, Unreachable
 
@@ -235,3 +235,22 @@ def test_unusable_files_are_named(site: Site, tmp_path: Path) -> None:
         with pytest.raises(LocalError, match="cannot use certificate") as fault:
             server_context(site.cert, key)
         assert str(key) in fault.value.reason
+
+
+async def test_a_handshake_that_stalls_is_ended(site: Site) -> None:
+    listener = await serve(web.Application(), "127.0.0.1", 0, tls=site.reloader.context, limits=Limits(handshake_s=0.1))
+    reader, writer = await asyncio.open_connection(listener.host, listener.port)
+    async with asyncio.timeout(3):
+        assert await reader.read() == b""
+    writer.close()
+    await listener.close()
+
+
+async def test_one_connection_too_many_is_told_so_under_tls_too(site: Site) -> None:
+    listener = await serve(web.Application(), "127.0.0.1", 0, tls=site.reloader.context, limits=Limits(connections=1))
+    trusting = ssl.create_default_context(cafile=site.authority.file)
+    wires = [await asyncio.open_connection(listener.host, listener.port, ssl=trusting) for _ in range(2)]
+    assert (await wires[1][0].readline()).startswith(b"HTTP/1.1 503")
+    for _, writer in wires:
+        writer.close()
+    await listener.close()
