@@ -41,6 +41,7 @@ fuzz: $(VENV)/.dev
 
 tck: $(VENV)/.run
 	@$(BIN)/python tests/tck/run.py
+	@$(BIN)/python tests/tck/dcp.py
 
 # QUICK=1 measures less and only prints; EDC=1 measures a real EDC pair in turns with ours, where there is one.
 bench: $(VENV)/.run

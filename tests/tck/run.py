@@ -36,7 +36,7 @@ from tests.tck import kit  # noqa: E402 - after the path is set
 from tests.tck.player import CONSUMING, PROVIDING, RECEIVING, SENDING  # noqa: E402 - after the path is set
 
 CONFIG: Final = ROOT / "tests" / "tck" / "node.toml"
-COMMAND: Final = (sys.executable, "-m", "connector", "serve", "--config", str(CONFIG))
+COMMAND: Final = (sys.executable, "-m", "connector", "serve", "--config")
 OUT: Final = ROOT / "build" / "tck"
 PARTNER: Final = "TCK_PARTICIPANT"
 DEFINITION: Final = "CD123"
@@ -72,8 +72,8 @@ def free_ports(count: int) -> list[int]:
 
 
 @asynccontextmanager
-async def serve(name: str, overlay: Mapping[str, str]) -> AsyncIterator[Served]:
-    """A node of its own process from node.toml, the environment on top; ended by SIGTERM, which has to work."""
+async def serve(name: str, overlay: Mapping[str, str], file: Path = CONFIG) -> AsyncIterator[Served]:
+    """A node of its own process from `file`, the environment on top; ended by SIGTERM, which has to work."""
     public, management = free_ports(2)
     key = secrets.token_urlsafe(16)
     data = OUT / name
@@ -86,10 +86,11 @@ async def serve(name: str, overlay: Mapping[str, str]) -> AsyncIterator[Served]:
         "CONNECTOR_MANAGEMENT_PORT": str(management),
         **overlay,
     }
-    config = load(CONFIG, env)
+    config = load(file, env)
     with (OUT / f"{name}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *COMMAND,
+            str(file),
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=log,

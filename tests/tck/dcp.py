@@ -1,0 +1,124 @@
+"""`make tck`, second half: the official DCP kit against a node that is started as any other, by its configuration.
+
+The kit that can be had is a release candidate that contradicts DCP 1.0 in some cases. Those are named below with the
+reason; they are run and reported, and no reason to fail. Nothing in the node knows the kit, and nothing is loosened for
+it: what these cases are about is tested in tests/integration/test_dcp_verifier.py, with exact answers.
+
+The kit takes every refusal for the right one. So what the node wrote about its refusals is counted and printed.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.tck.run import OUT, HarnessError, free_ports, serve  # noqa: E402 - after the path is set
+
+TOOL: Final = ROOT.parent / "shared" / "tools" / "dcp-tck"
+HERE: Final = ROOT / "tests" / "tck"
+KIT: Final = "1.0.0-RC6"
+"""The version that the exceptions are about."""
+_BARE: Final = "its presentations have no @context, its credentials neither a context nor the type VerifiableCredential"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What the node plays: how many cases that is, and which the kit gets wrong, each with the reason."""
+
+    name: str
+    cases: int
+    excepted: Mapping[str, str]
+
+
+VERIFIER: Final = Role(
+    "verifier",
+    20,
+    {
+        "verifier_04_03_03_idTokenJtiUsedTwice": f"wants the first message let in: {_BARE}",
+        "verifier_05_01_presentationResponse_success": f"wants it let in: {_BARE}",
+        "verifier_05_04_02_02_presentationResponse_tooManyCredentials": f"wants it let in: {_BARE}",
+    },
+)
+
+
+def did_of(port: int, path: str = "") -> str:
+    """The did:web of somebody on this machine."""
+    return f"did:web:localhost%3A{port}" + (f":{path}" if path else "")
+
+
+async def run_kit(role: Role, properties: Mapping[str, str], *, verbose: bool) -> int:
+    """Run one role's cases; the tool's exit code: 0 when each passed, apart from the excepted."""
+    folder = OUT / role.name
+    file = OUT / f"{role.name}.properties"
+    file.write_text("".join(f"{key}={value}\n" for key, value in properties.items()), encoding="utf-8")
+    command = [sys.executable, str(TOOL), "-c", str(file), "--role", role.name, "--kit", KIT, "--out", str(folder)]
+    for case, reason in role.excepted.items():
+        _say(f"excepted  {case}: {reason}")
+        command += ["--except", case]
+    process = await asyncio.create_subprocess_exec(*command, *(["-v"] if verbose else []))
+    return await process.wait()
+
+
+async def verifier(*, verbose: bool) -> int:
+    """The node lets in whom the kit's issuer vouches for, and nobody else."""
+    port, kit = free_ports(2)
+    overlay = {
+        "CONNECTOR_NODE_DID": did_of(port),
+        "CONNECTOR_PUBLIC_URL": f"http://localhost:{port}",
+        "CONNECTOR_PUBLIC_PORT": str(port),
+        "CONNECTOR_TRUSTED_ISSUERS": f"{did_of(kit, 'issuer')}=MembershipCredential",
+    }
+    async with serve("verifier", overlay, HERE / "verifier.toml") as node:
+        properties = {
+            "dataspacetck.did.verifier": node.id,
+            "dataspacetck.vpp.trigger.endpoint": f"{node.root}/2025-1/catalog/request",
+            "dataspacetck.host": "127.0.0.1",
+            "dataspacetck.port": str(kit),
+            "dataspacetck.callback.address": f"http://localhost:{kit}",
+            "dataspacetck.debug": "true",
+        }
+        code = await run_kit(VERIFIER, properties, verbose=verbose)
+    _say(f"refused   {_refusals(OUT / 'verifier.log')}")
+    return code
+
+
+def _refusals(log: Path) -> str:
+    """How often the node refused by which check."""
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("{")]
+    checks = Counter(line["check"] for line in lines if line.get("event") == "denied")
+    return ", ".join(f"{check} {count}" for check, count in checks.most_common()) or "nothing"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run and judge."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-v", "--verbose", action="store_true", help="print each case")
+    options = parser.parse_args()
+    if not TOOL.is_file():
+        _say("skipped: the DCP kit's runner (../shared/tools/dcp-tck) is not beside this repository")
+        return 0
+    shutil.rmtree(OUT / VERIFIER.name, ignore_errors=True)
+    OUT.mkdir(parents=True, exist_ok=True)
+    try:
+        return asyncio.run(verifier(verbose=options.verbose))
+    except HarnessError as error:
+        _say(f"the conformance kit could not be run: {error}")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
