@@ -3,7 +3,8 @@
 Behind it must stand, at this moment, a grant, a running transfer, an agreement in force and its asset. They are read in
 one go and kept in memory, so that a request costs a look-up; every commit that touches one of them takes it out again
 at once, also under a stream that has begun. Where other processes write to the same database their commits are not
-heard here: nothing is trusted for longer than `recheck_ms`.
+heard here: nothing is trusted for longer than `recheck_ms`. The dates of an agreement are looked at as well: the timer
+that ends its transfers may be late, after a fall of the node or when its clock was set.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ from connector.dataplane.tokens import AccessClaims, AccessTokens
 from connector.exchange.ports import Clock, Commit, Store, Tx
 from connector.exchange.records import Agreement, Asset, Grant, Secret, Transfer
 from connector.identity.authorization import credentials
+from connector.policy.circumstances import Circumstances, Counterparty
+from connector.policy.evaluate import ends_at, evaluate
 from connector.protocol.errors import Invalid, PeerError
 from connector.protocol.transfer import Event, State
 from connector.protocol.transfer_messages import short_name
@@ -27,8 +30,17 @@ _Key = tuple[str, str]
 _SECRETS: Final[_Key] = ("secret", "")
 
 
-Load = Callable[[Tx], tuple[str, Prepared]]
-"""Gives the asset's id and the asset, made ready. Raises PeerError 403 if it must not leave."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An asset that may leave, made ready. `until`: first moment (ms) at which the agreement's dates may end that."""
+
+    asset_id: str
+    prepared: Prepared
+    until: int | None
+
+
+Load = Callable[[Tx], Opened]
+"""Raises PeerError 403 if the asset must not leave."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +55,7 @@ class Access:
     read: Load = field(repr=False)
     asset_id: str
     prepared: Prepared = field(repr=False)
+    until: int | None
     checked_at: int
     stale: bool = False
 
@@ -103,22 +116,34 @@ class Gate:
         claims = self._tokens.verify(token)
         access = self._current(claims.transfer_id, claims)
         if access is None:
-            access = await self._load(claims.transfer_id, claims, lambda tx: behind(tx, claims, self._sources))
+            access = await self._load(
+                claims.transfer_id, claims, lambda tx: behind(tx, claims, self._sources, self._clock.now())
+            )
         return access
 
     async def admit_push(self, transfer: Transfer, bpn: str | None) -> Access:
         """The access of a push, which has no token: the transfer itself is its title. Raise as `admit` does."""
         claims = AccessClaims(transfer.id, transfer.created_at, transfer.peer.id, transfer.agreement_id, 0)
-        return await self._load(f"push {transfer.id}", claims, lambda tx: pushed(tx, transfer.id, bpn, self._sources))
+
+        def read(tx: Tx) -> Opened:
+            return pushed(tx, transfer.id, bpn, self._sources, self._clock.now())
+
+        return await self._load(f"push {transfer.id}", claims, read)
 
     def holds(self, access: Access) -> bool:
         """Whether a stream that began with this access may go on without asking again."""
-        return not access.stale and self._clock.now() - access.checked_at < self._recheck_ms
+        now = self._clock.now()
+        ended = access.until is not None and now >= access.until
+        return not access.stale and not ended and 0 <= now - access.checked_at < self._recheck_ms
 
     async def again(self, access: Access) -> Access:
         """The access as it is now, for a stream under way. Raise PeerError 403 if it is over."""
         name, claims = access.name, access.claims
         return self._current(name, claims) or await self._load(name, claims, access.read)
+
+    async def still(self, access: Access) -> Access:
+        """The access if it holds, else as it is now: for what was opened and took its time. Raise PeerError 403."""
+        return access if self.holds(access) else await self.again(access)
 
     def _current(self, name: str, claims: AccessClaims) -> Access | None:
         access = self._open.get(name)
@@ -134,17 +159,17 @@ class Gate:
         now = self._clock.now()
         self._loads.append(changed)
         try:
-            asset_id, prepared = await self._store.read(read)
+            opened = await self._store.read(read)
         except PeerError:
             self._open.drop(name)
             raise
         finally:
             self._loads = [other for other in self._loads if other is not changed]  # equal sets are not the same load
-        access = Access(name, claims, read, asset_id, prepared, now)
+        access = Access(name, claims, read, opened.asset_id, opened.prepared, opened.until, now)
         if changed.isdisjoint(access.depends_on()):
             for key in access.depends_on():
                 self._by.setdefault(key, set()).add(access)
-            self._open.put(name, access, prepared.weight)
+            self._open.put(name, access, opened.prepared.weight)
         else:
             access.stale = True
         return access
@@ -176,24 +201,22 @@ class Gate:
             self._open.drop(access.name)
 
 
-def behind(tx: Tx, claims: AccessClaims, sources: Sources) -> tuple[str, Prepared]:
-    """The asset's id and the asset, ready to be read with a token of these claims. Raise PeerError 403 otherwise."""
+def behind(tx: Tx, claims: AccessClaims, sources: Sources, now: int) -> Opened:
+    """The asset, ready to be read with a token of these claims. Raise PeerError 403 otherwise."""
     grant, transfer = tx.grants.find(claims.transfer_id), tx.transfers.find(claims.transfer_id)
     if grant is None or transfer is None or not stands(grant, claims):
         raise PeerError(403, "the access was revoked: the transfer has ended, is suspended, or was started anew")
     if not flows(transfer):
         raise PeerError(403, f"nothing flows while the transfer is {transfer.process.state}")
-    asset = agreed_asset(tx, transfer)
-    return asset.id, sources.prepare(tx, asset, Reader(grant.consumer_bpn, grant.agreement_id))
+    return _opened(tx, transfer, sources, Reader(grant.consumer_bpn, grant.agreement_id), now)
 
 
-def pushed(tx: Tx, transfer_id: str, bpn: str | None, sources: Sources) -> tuple[str, Prepared]:
+def pushed(tx: Tx, transfer_id: str, bpn: str | None, sources: Sources, now: int) -> Opened:
     """The same for a push. Raise PeerError 403 if the transfer is not running."""
     transfer = tx.transfers.find(transfer_id)
     if transfer is None or not flows(transfer):
         raise PeerError(403, "the transfer is not running")
-    asset = agreed_asset(tx, transfer)
-    return asset.id, sources.prepare(tx, asset, Reader(bpn, transfer.agreement_id))
+    return _opened(tx, transfer, sources, Reader(bpn, transfer.agreement_id), now)
 
 
 def stands(grant: Grant, claims: AccessClaims) -> bool:
@@ -211,14 +234,26 @@ def flows(transfer: Transfer) -> bool:
     return transfer.process.state is State.STARTED if pending is None else pending.event is Event.START
 
 
-def agreed_asset(tx: Tx, transfer: Transfer) -> Asset:
+def _opened(tx: Tx, transfer: Transfer, sources: Sources, reader: Reader, now: int) -> Opened:
     """The asset that a transfer's agreement names, while it is in force. Raise PeerError 403 otherwise."""
     agreement = tx.agreements.find(transfer.agreement_id)
     if agreement is None or agreement.consumer_id != transfer.peer.id or agreement.asset_id != transfer.asset_id:
         raise PeerError(403, "there is no agreement behind this transfer")
     if agreement.retired_at is not None:
         raise PeerError(403, "the agreement has been retired by the provider")
+    until = _in_force(agreement, Counterparty(transfer.peer.id, reader.bpn, {}), now)
     asset = tx.assets.find(agreement.asset_id)
     if asset is None:
         raise PeerError(403, "the asset is not offered any more")
-    return asset
+    return Opened(asset.id, sources.prepare(tx, asset, reader), until)
+
+
+def _in_force(agreement: Agreement, party: Counterparty, now: int) -> int | None:
+    """Until when nothing can end an agreement by date. Raise PeerError 403 if one has: what the end timer would say."""
+    policy, agreed_at = agreement.policy, agreement.created_at
+    end = ends_at(policy, agreed_at)
+    if end is None or now < end:
+        return end
+    if not evaluate(policy, Circumstances("transfer", party, now, agreed_at)).permitted:
+        raise PeerError(403, "the agreement has ended")
+    return ends_at(policy, agreed_at, after=now)

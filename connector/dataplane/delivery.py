@@ -33,12 +33,15 @@ async def deliver(request: web.Request, gate: Gate, access: Access, ask: Ask) ->
     """
     with _Watch(request) as watch:
         async with access.prepared.open(ask) as content:
+            access = await gate.still(access)
             if content.read is None:
                 return _response(content, content.body)
             if request.method == "HEAD" or content.status in _BODILESS:
                 return await _only_head(request, content)
             if _declared(content) <= SMALL:
-                return _response(content, await _whole(content, content.read))
+                body = await _whole(content, content.read)
+                await gate.still(access)
+                return _response(content, body)
             return await _stream(request, gate, access, content, watch)
 
 
@@ -78,8 +81,7 @@ async def _stream(
     read = content.read
     try:
         while read is not None and (chunk := await read()):
-            if not gate.holds(access):
-                access = await gate.again(access)
+            access = await gate.still(access)
             watch.writing()
             await response.write(chunk)
             watch.written()

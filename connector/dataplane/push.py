@@ -72,6 +72,7 @@ class Destination:
 async def push(outbound: Outbound, gate: Gate, access: Access, destination: Destination) -> None:
     """Send the data. Raise Unreachable with the reason if the source or the destination fails, or access is revoked."""
     async with access.prepared.open(Ask()) as content:
+        access = await gate.still(access)
         if content.status != 200:  # noqa: PLR2004 - HTTP: anything else is not the data
             raise Unreachable(f"the source of the data answered {content.status}")
         headers = _describing(content)
@@ -90,6 +91,5 @@ def _describing(content: Content) -> CIMultiDict[str]:
 
 async def _guarded(gate: Gate, access: Access, read: Callable[[], Awaitable[bytes]]) -> AsyncIterator[bytes]:
     while chunk := await read():
-        if not gate.holds(access):
-            access = await gate.again(access)
+        access = await gate.still(access)
         yield chunk
