@@ -161,10 +161,9 @@ def _keep(node: Node, tx: Tx, record: Transfer, address: Mapping[str, str]) -> N
         address=address,
         expires_at=now + 1000 * int(seconds) if seconds.isdecimal() and len(seconds) < len("1000000000") else None,
     )
-    if tx.edrs.find(edr.id) is None:
-        tx.edrs.add(edr)
-    else:
-        tx.edrs.save(edr)
+    if tx.edrs.find(edr.id) is not None:
+        tx.edrs.delete(edr.id)  # `save` would keep the age of the reference before
+    tx.edrs.add(edr)
 
 
 async def receive_suspension(node: Node, caller: Caller, pid: str, message: TransferSuspensionMessage) -> None:

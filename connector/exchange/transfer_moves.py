@@ -183,10 +183,9 @@ def _start(node: Node, tx: Tx, record: Transfer, _: Decision) -> Transfer:
 
 def _open(node: Node, tx: Tx, record: Transfer) -> DataAddress:
     address, grant = node.data_plane.open_pull(record, node.directory.bpn_of(record.peer.id), node.clock.now())
-    if tx.grants.find(grant.id) is None:
-        tx.grants.add(grant)
-    else:
-        tx.grants.save(grant)
+    if tx.grants.find(grant.id) is not None:
+        tx.grants.delete(grant.id)  # `save` would keep the time at which it was opened, which its tokens name
+    tx.grants.add(grant)
     return address
 
 
