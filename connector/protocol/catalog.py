@@ -41,7 +41,7 @@ class CatalogRequestMessage:
     def parse(cls, doc: object) -> Self:
         """Read JSON from a stranger. Raise PeerError 400, also for a filter that is not supported."""
         body = typed(doc, cls.__name__)
-        filters = objects(body, "filter")
+        filters = [found for found in objects(body, "filter") if found[0]]  # an empty one asks for nothing
         if len(filters) > 1:
             raise PeerError(400, "unsupported filter: send one QuerySpec, not several", filters[1][1])
         return cls(filter=_query(*filters[0]) if filters else None, id=optional_text(body, "@id"))

@@ -36,7 +36,7 @@ def catalog(**members: object) -> dict[str, Any]:
 
 
 class TestCatalogRequestMessage:
-    @pytest.mark.parametrize("members", [{}, {"filter": []}, {"filter": None}])
+    @pytest.mark.parametrize("members", [{}, {"filter": []}, {"filter": None}, {"filter": {}}])
     def test_may_come_without_filter(self, members: dict[str, object]) -> None:
         assert CatalogRequestMessage.parse({"@type": "CatalogRequestMessage", **members}).filter is None
 
