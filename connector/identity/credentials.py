@@ -19,7 +19,7 @@ from connector.identity.refusal import Check, Refusal, refusing
 from connector.identity.replay import LEEWAY_S
 from connector.identity.status_list import StatusEntry, parse_status
 from connector.protocol.errors import Invalid, PeerError
-from connector.protocol.reading import at, checked, items, obj, text
+from connector.protocol.reading import at, checked, items, obj, optional_text, text
 
 CONTEXT_1: Final = "https://www.w3.org/2018/credentials/v1"
 CONTEXT_2: Final = "https://www.w3.org/ns/credentials/v2"
@@ -98,7 +98,7 @@ class VerifiableCredential:
                 jws=jws,
                 json=doc,
                 profile=_profile(doc, place),
-                id=text(doc, "id", place) if "id" in doc else None,
+                id=optional_text(doc, "id", place),
                 types=_types(doc, place),
                 issuer=issuer,
                 subjects=_subjects(doc, place),
@@ -175,10 +175,10 @@ def _schema(entry: object, place: str) -> SchemaReference:
 
 def _times(claims: Mapping[str, Any], doc: dict[str, Any], place: str) -> tuple[int | None, int | None]:
     """(from, until) in ms: the latest of all beginnings and the earliest of all ends."""
-    starts = [_seconds(claims, name) for name in ("nbf", "iat") if name in claims]
-    starts += [_date(doc, name, place) for name in ("issuanceDate", "validFrom") if name in doc]
-    ends = [_seconds(claims, "exp")] if "exp" in claims else []
-    ends += [_date(doc, name, place) for name in ("expirationDate", "validUntil") if name in doc]
+    starts = [_seconds(claims, name) for name in ("nbf", "iat") if claims.get(name) is not None]
+    starts += [_date(doc, name, place) for name in ("issuanceDate", "validFrom") if doc.get(name) is not None]
+    ends = [_seconds(claims, "exp")] if claims.get("exp") is not None else []
+    ends += [_date(doc, name, place) for name in ("expirationDate", "validUntil") if doc.get(name) is not None]
     return max(starts, default=None), min(ends, default=None)
 
 

@@ -96,8 +96,11 @@ def _unwrap(value: object, prefix: str, place: str) -> str:
 
 
 def _holder(doc: dict[str, Any], place: str, default: str) -> str:
-    holder = doc.get("holder", default)
-    return text(holder, "id", at(place, "holder")) if isinstance(holder, dict) else checked(holder, at(place, "holder"))
+    """Who the presentation says it is of, in itself; `default` if it does not (null: as if it were not there)."""
+    holder, place = doc.get("holder"), at(place, "holder")
+    if isinstance(holder, dict):
+        return text(holder, "id", place)
+    return default if holder is None else checked(holder, place)
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float:
