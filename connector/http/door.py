@@ -91,8 +91,11 @@ class Door:
     async def caller(self, request: web.Request, check: Callable[[], Awaitable[Caller]]) -> Caller:
         """The counterparty that sent a protocol message, within its limits. Raise as `check` does, or Limited."""
         caller = await self.proven(request, check)
+        new = caller.id not in self._rates
         if wait := self._rates.take(caller.id, self._now()):
             raise self._limited("rate", caller.id, "too many requests in a short time", wait)
+        if new:
+            self._failures.take(network_of(request.remote), self._now())
         self._hold(request, self._requests, caller.id, "requests", "too many requests at the same time")
         return caller
 

@@ -26,6 +26,7 @@ KEYS: Final = 16_384
 """Keys remembered at most, 3 MB. Who is forgotten has a full bucket again, which a stranger gains by inventing as many
 others first: each of them has cost it a request that its own address was charged for."""
 _V6_NETWORK: Final = 64
+_ROUNDING_MS: Final = 1e-6
 
 
 class Limited(PeerError):
@@ -67,7 +68,7 @@ class Buckets:
             return 0.0
         full_at = max(now, self._full_at.get(key) or now)
         wait = full_at + self._each - now - self._burst
-        if wait > 0:
+        if wait > _ROUNDING_MS:
             return wait
         self._full_at.put(key, full_at + self._each)
         return 0.0
@@ -77,6 +78,9 @@ class Buckets:
         full_at = self._full_at.get(key)
         if full_at is not None:
             self._full_at.put(key, full_at - self._each)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return not self._each or self._full_at.get(key) is not None
 
     def __len__(self) -> int:
         return len(self._full_at)

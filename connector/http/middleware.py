@@ -30,6 +30,7 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{
 _GZIP: Final = re.compile(r"(?:^|,)\s*(?:gzip|x-gzip|\*)\s*(?:;\s*q=(?P<q>[0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)
 _SLASHES: Final = re.compile(r"/{2,}")
 _WORTH_PACKING: Final = 1024
+_SHOWN: Final = 500
 
 _log = structlog.get_logger(__name__)
 
@@ -92,7 +93,11 @@ def errors(render: Renderer) -> Middleware:
         if request.writer.output_size:  # the head has left: all that can be done is to break off
             raise ConnectionAbortedError("the answer broke off") from error
         if not isinstance(error, Limited):  # which are told once for many (door.py): no log is filled by a flood
-            _log.info("request refused", method=request.method, path=request.path, reason=error.reason)
+            path, reason = (
+                request.path[:_SHOWN],
+                error.reason[:_SHOWN],
+            )  # a stranger's own words, a line for each request
+            _log.info("request refused", method=request.method, path=path, reason=reason)
         response = render(request, error)
         response.headers.update(headers)
         return response
@@ -114,7 +119,7 @@ def _judge(request: web.Request, exc: Exception) -> tuple[ConnectorError, dict[s
             headers = {"Allow": exc.headers["Allow"]} if "Allow" in exc.headers else {}
             return PeerError(exc.status, reasons.get(exc.status, exc.reason)), headers
         case _:
-            _log.error("unexpected failure", method=request.method, path=request.path, exc_info=exc)
+            _log.error("unexpected failure", method=request.method, path=request.path[:_SHOWN], exc_info=exc)
             return LocalError(f"internal error: see the operator's log, id {request.get(CORRELATION, 'unknown')}"), {}
 
 

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from ssl import SSLContext
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from typing_extensions import override
@@ -89,8 +89,7 @@ class _Connection(web.RequestHandler):
         if not self._gate.turnstile.enter(address):
             self._gate.refused("connections", address)
             self._force_close = True  # nothing that comes is read
-            if isinstance(transport, asyncio.WriteTransport):
-                transport.write(_FULL)
+            cast("asyncio.WriteTransport", transport).write(_FULL)
             transport.close()
             return
         self._address = address

@@ -283,6 +283,17 @@ async def test_refused_connections_do_not_count_and_leave_nothing_behind() -> No
         (await connected(listener))[1].close()
 
 
+def test_one_too_many_is_told_so_under_uvloop_as_well() -> None:
+    async def main() -> None:
+        async with serving(read_back, Limits(connections=1)) as listener:
+            only = await connected(listener)
+            assert (await told_full(listener)).status == 503
+            only[1].close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no such timeout")
 async def test_who_takes_nothing_of_an_answer_is_cut_off() -> None:
     gone = asyncio.Event()

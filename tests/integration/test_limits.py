@@ -200,7 +200,7 @@ async def test_an_address_whose_tokens_fail_is_not_heard_and_fetches_nothing_mor
     }
     async with world(tmp_path, **sections) as us:
         them = Did(us)
-        for _ in range(20):  # good tokens cost nothing, however many there are
+        for _ in range(20):  # their first message costs one, as they were not known; the others nothing
             assert (await us.post("/catalog/request", CATALOG)).status == 200
         invented = [SigningKey.generate(f"{them.did}:{number}") for number in range(12)]
         answers = []
@@ -219,6 +219,24 @@ async def test_an_address_whose_tokens_fail_is_not_heard_and_fetches_nothing_mor
         headers = {"Authorization": them.token(invented[7])}
         assert (await us.post("/catalog/request", CATALOG, as_=None, headers=headers)).status == 200
         assert await counted(us, "failures") == 6
+
+
+async def test_names_cannot_be_invented_faster_than_tokens_can_be_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has a host has as many DIDs as it likes, and good tokens for them all."""
+    monkeypatch.setattr(wiring, "Door", partial(Door, now=Time()))
+    sections: dict[str, Any] = {"limits": {"failures_per_minute": 3}}
+    async with world(tmp_path, **sections) as us:
+        answers = [(await us.post("/catalog/request", CATALOG, as_=f"them-{number}")).status for number in range(5)]
+        assert answers == [200, 200, 200, 429, 429]
+
+
+async def test_a_partner_that_is_known_costs_its_address_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with limited(tmp_path, monkeypatch, failures_per_minute=2) as us:
+        assert {(await us.post("/catalog/request", CATALOG)).status for _ in range(20)} == {200}
 
 
 # The data plane

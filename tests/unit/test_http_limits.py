@@ -18,6 +18,13 @@ def test_a_burst_is_let_through_and_then_the_average() -> None:
     assert buckets.take("them", 100) == 100
 
 
+@pytest.mark.parametrize("per_minute", range(1, 400, 7))
+def test_a_burst_is_whole_whatever_the_rate(per_minute: int) -> None:
+    buckets = Buckets(per_minute / 60, per_minute)
+    assert [buckets.take("them", 12345.678) for _ in range(per_minute)] == [0] * per_minute
+    assert buckets.take("them", 12345.678) > 0
+
+
 def test_who_waits_as_long_as_told_is_let_in() -> None:
     buckets = Buckets(3, 1)
     buckets.take("them", 0)
