@@ -196,7 +196,7 @@ async def test_an_address_whose_tokens_fail_is_not_heard_and_fetches_nothing_mor
     sections: dict[str, Any] = {
         "node": {"did": OURS},
         "identity": {"kind": "did"},
-        "limits": {"failures_per_minute": 6},
+        "limits": {"failures_per_minute": 7},
     }
     async with world(tmp_path, **sections) as us:
         them = Did(us)
