@@ -3,17 +3,12 @@
 import logging
 import sys
 
-from tests.interop.clients.cases import (
-    tractusx_exchanging,
-    tractusx_finding,
-    tractusx_offering,
-)
-from tests.interop.clients.cases.tractusx_scene import Scene, case
-from tests.interop.clients.cases.world import Backend, Nodes
+from tests.interop.clients.cases import tractusx_errors, tractusx_exchanging, tractusx_finding, tractusx_offering
+from tests.interop.clients.cases.tractusx_scene import Scene
+from tests.interop.clients.cases.world import Backend, Nodes, run
 
-MODULES = (tractusx_offering, tractusx_finding, tractusx_exchanging)
-"""Importing them has written down their cases, in this order."""
+MODULES = (tractusx_offering, tractusx_finding, tractusx_exchanging, tractusx_errors)
 
 if __name__ == "__main__":
     logging.disable()  # the SDK logs what it then raises
-    sys.exit(case.run(Scene(Nodes.read(), Backend()), *sys.argv[1:]))
+    sys.exit(run([module.case for module in MODULES], Scene(Nodes.read(), Backend())))

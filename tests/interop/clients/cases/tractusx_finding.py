@@ -1,10 +1,14 @@
 """tractusx-sdk looks for offers: catalogs by id, by type, by partner number, of several partners; and discovery."""
 
+from typing import Final
+
 from tractusx_sdk.dataspace.models.connector.saturn import CatalogDatasetRequestModel, CatalogModel
 
 from tests.interop.clients.cases.tractusx_offering import EDC
-from tests.interop.clients.cases.tractusx_scene import Scene, case, controller, service
-from tests.interop.clients.cases.world import dead_address, raises, same
+from tests.interop.clients.cases.tractusx_scene import CLIENT, Scene, controller, service
+from tests.interop.clients.cases.world import Cases, dead_address, raises, same
+
+case: Final[Cases[Scene]] = Cases(CLIENT)
 
 PROTOCOL = "dataspace-protocol-http:2025-1"
 

@@ -6,8 +6,10 @@ from typing import Any, Final
 from tractusx_sdk.dataspace.models.connector.model_factory import ModelFactory
 from tractusx_sdk.dataspace.models.connector.saturn import EvaluationPolicyModel
 
-from tests.interop.clients.cases.tractusx_scene import CONTEXT, OPEN, PROXY, REGISTRY, VERSION, Scene, case
-from tests.interop.clients.cases.world import raises, same
+from tests.interop.clients.cases.tractusx_scene import CLIENT, CONTEXT, OPEN, PROXY, REGISTRY, VERSION, Scene
+from tests.interop.clients.cases.world import Cases, raises, same
+
+case: Final[Cases[Scene]] = Cases(CLIENT)
 
 EDC: Final = "https://w3id.org/edc/v0.0.1/ns/"
 

@@ -10,8 +10,9 @@ from tractusx_sdk.dataspace.controllers.connector.controller_factory import Cont
 from tractusx_sdk.dataspace.managers.connection.base_connection_manager import BaseConnectionManager
 from tractusx_sdk.dataspace.services.connector.service_factory import ServiceFactory
 
-from tests.interop.clients.cases.world import Backend, Cases, Node, Nodes, same
+from tests.interop.clients.cases.world import Backend, Node, Nodes, same
 
+CLIENT: Final = "tractusx-sdk"
 VERSION: Final = "saturn"
 REGISTRY: Final = "https://w3id.org/catenax/taxonomy#DigitalTwinRegistry"
 OPEN: Final[list[dict[str, Any]]] = [{"action": "use"}]
@@ -97,7 +98,7 @@ class Scene:
         usage: list[dict[str, Any]] | None = None,
         by: Any = None,  # noqa: ANN401 - untyped SDK
         path: str = "/data",
-        **asset: Any,  # noqa: ANN401 - what create_asset takes
+        **asset: Any,
     ) -> str:
         """Create an asset, its two policies and the contract definition; return the asset's id."""
         by, ident = by or self.provider, self.name(kind)
@@ -144,6 +145,3 @@ def controller(node: Node, kind: str) -> Any:  # noqa: ANN401 - untyped SDK
     return ControllerFactory.get_dma_controllers_for_version(
         dataspace_version=VERSION, adapter=adapter, controller_types=[wanted]
     )[wanted]
-
-
-case: Final[Cases[Scene]] = Cases("tractusx-sdk")

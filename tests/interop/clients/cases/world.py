@@ -1,6 +1,6 @@
 """What the cases of every client share: the nodes they are given, a server with data, and how a case is judged.
 
-Standard library only: it runs under the clients' Python, beside what they bring and nothing else.
+It runs under the clients' Python, so it needs nothing but the standard library and typing_extensions, which they bring.
 """
 
 import hashlib
@@ -10,12 +10,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, Final, Generic, TypeVar
+
+from typing_extensions import override
 
 LIMIT_S: Final = 60
 """What one case may take; then it has failed."""
@@ -111,22 +113,28 @@ class Backend:
 
             do_GET = do_POST = do_PUT = answer  # noqa: N815 - the base class's names
 
+            @override
             def log_message(self, *_: object) -> None:
                 pass
 
+        class Server(ThreadingHTTPServer):
+            @override
+            def handle_error(self, *_: object) -> None:
+                """A connection that the other side has closed is no news."""
+
         self._received = received
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         Thread(target=self._server.serve_forever, daemon=True).start()
 
     def wait_for(self, path: str) -> Received:
-        """The next request to `path`; what comes before it is dropped. Case.LIMIT_S ends the waiting."""
+        """The next request to `path`; what comes before it is dropped. LIMIT_S ends the waiting."""
         while (got := self._received.get()).path != path:
             pass
         return got
 
 
-class Skipped(Exception):  # noqa: N818 - it is no error
+class Skipped(Exception):
     """The case cannot be had here, for the reason given."""
 
 
@@ -146,14 +154,10 @@ class Cases(Generic[S]):
 
         return add
 
-    def run(self, scene: S, only: str = "") -> int:
-        """Run all whose text contains `only`; a line for each, exit code 0 if none failed."""
-        signal.signal(signal.SIGALRM, _too_long)
-        failed = False
-        for text, case in self._cases:
-            if only in text:
-                failed |= self._one(text, case, scene)
-        return int(failed)
+    def run(self, scene: S, only: str) -> bool:
+        """Run those whose text contains `only`, with a line for each; whether none failed."""
+        fine = [self._one(text, case, scene) for text, case in self._cases if only in text]
+        return all(fine)
 
     def _one(self, text: str, case: Callable[[S], None], scene: S) -> bool:
         began, verdict, why = time.monotonic(), "ok", ""
@@ -170,7 +174,15 @@ class Cases(Generic[S]):
         print(f"{verdict:<4}  {self.client:<12}  {text:<76}  {took:6.0f}", flush=True)  # noqa: T201 - the report
         if why:
             print(f"      {why[:1500]}", flush=True)  # noqa: T201 - the report
-        return verdict == "FAIL"
+        return verdict != "FAIL"
+
+
+def run(modules: Sequence[Cases[S]], scene: S) -> int:
+    """The exit code of all cases, or of those whose text contains the first argument: 0 if none failed."""
+    signal.signal(signal.SIGALRM, _too_long)
+    only = (*sys.argv[1:], "")[0]
+    fine = [cases.run(scene, only) for cases in modules]
+    return 0 if all(fine) else 1
 
 
 def _too_long(*_: object) -> None:
@@ -185,7 +197,7 @@ def same(found: object, expected: object) -> None:
 
 def _shown(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 300 else f"{text[:300]}... ({len(text)} characters)"  # noqa: PLR2004 - what fits a line
+    return text if len(text) <= 300 else f"{text[:300]}... ({len(text)} characters)"
 
 
 @contextmanager
