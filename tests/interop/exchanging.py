@@ -169,7 +169,7 @@ async def paused(way: Direction, acting: Client, *, ours: bool) -> None:
     await way.on.edc.transfer_at(process.edc, "SUSPENDED")
     await closed(way, process, old)
     await acting.transfers.resume(acted)
-    await way.on.ours.transfer_at(process.ours, "STARTED")
+    await way.on.ours.transfer_at(process.ours, "STARTED", "STARTING")  # a provider follows a resumption with a start
     await way.on.edc.transfer_at(process.edc, "STARTED")
 
     async def renewed() -> Mapping[str, Any] | None:

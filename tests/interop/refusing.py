@@ -11,7 +11,7 @@ from tests.interop.directions import Direction, WeConsume, WeProvide
 from tests.interop.edc import until
 from tests.interop.exchanging import REFUSED, running
 from tests.interop.matrix import Case, must
-from tests.interop.scene import OPEN, dated, nobody
+from tests.interop.scene import OPEN, dated, named, nobody
 
 PAST: Final = "2020-01-01T00:00:00Z"
 
@@ -49,8 +49,9 @@ def guessed(definition: str, asset: str) -> Offer:
 
 
 async def hidden_by_edc(way: WeConsume) -> str:
-    """EDC's access policy hides it; whoever guesses the offer's id is refused, and our record says so."""
-    asset = await way.offer(access=dated("lt", PAST))
+    """No contract definition shows it (a plain EDC has no constraint that would); a guessed offer is refused by name."""
+    asset = named("edc")
+    await way.on.edc.client.assets.create(asset, data_address={"type": "HttpData", "baseUrl": way.on.backend.source(asset)})
     await not_shown(way, asset)
     ours = way.on.ours
     negotiation = await ours.client.negotiations.start(way.provider, guessed(f"{asset}-offer", asset))

@@ -25,12 +25,13 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from connector.protocol.errors import ConnectorError  # noqa: E402 - after the path is set
-from tests.interop import exchanging, refusing  # noqa: E402 - after the path is set
+from tests.interop import exchanging, many, refusing  # noqa: E402 - after the path is set
 from tests.interop.backend import backend  # noqa: E402 - after the path is set
 from tests.interop.directions import WeConsume, WeProvide  # noqa: E402 - after the path is set
 from tests.interop.edc import TOOL, Unusable, edc  # noqa: E402 - after the path is set
 from tests.interop.matrix import Case, Matrix, say  # noqa: E402 - after the path is set
 from tests.interop.ours import node  # noqa: E402 - after the path is set
+from tests.interop.outage import Outage  # noqa: E402 - after the path is set
 from tests.interop.scene import Scene  # noqa: E402 - after the path is set
 
 TOOLS: Final = ROOT.parent / "shared" / "tools"
@@ -62,6 +63,9 @@ def cases(on: Scene) -> Iterator[Case]:
     yield from refusing.consuming(consuming)
     yield from exchanging.cases(providing)
     yield from refusing.providing(providing)
+    for way in (consuming, providing):
+        yield from many.cases(way)
+    yield from Outage(on).cases()
 
 
 async def edc_half(tools: Path, wanted: str, matrix: Matrix) -> None:
