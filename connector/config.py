@@ -65,6 +65,11 @@ class Config:
     did: str = setting("node.did", "Participant id: the node's did:web, or any name with the mock identity.")
     bpn: str = setting("node.bpn", "Business partner number of the node's operator.", default="")
     data: Path = setting("node.data", "Folder for database and signing key; created if missing.")
+    key: Path | None = setting(
+        "node.key",
+        "PEM file with the signing key, made if missing; signing-key.pem in node.data if not set. Replicas share one.",
+        default=None,
+    )
     development: bool = setting(
         "node.development",
         "Allow plain http, loopback and private addresses of peers. Never in production.",
@@ -123,7 +128,8 @@ class Config:
     database: str = setting(
         "store.url",
         "sqlite (a file in node.data), or postgresql://user@host:port/database; one with a password stands where"
-        " env:NAME or file:PATH points. PostgreSQL needs the extra `postgres`, and a database of this node's own.",
+        " env:NAME or file:PATH points. PostgreSQL needs the extra `postgres`, and a database of this node's own,"
+        " which its replicas share.",
         default="sqlite",
         may_refer=True,
     )

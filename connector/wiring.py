@@ -77,7 +77,7 @@ from connector.protocol.vocabulary import VERSION
 from connector.semantics.registry import bundled
 from connector.semantics.validation import validate
 from connector.storage.sqlite import SqliteStore
-from connector.storage.store import DatabaseStore
+from connector.storage.store import DatabaseStore, SharedStore
 
 DATABASE: Final = "connector.sqlite"
 KEY_FILE: Final = "signing-key.pem"
@@ -121,7 +121,9 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         store = await _store(config)
         store.listen(metrics.committed)
         stack.push_async_callback(store.close)
-        key = load_or_create(config.data / KEY_FILE, config.did)
+        key = load_or_create(config.key or config.data / KEY_FILE, config.did)
+        if isinstance(store, SharedStore):
+            await store.belong(config.did, key.kid)
         node, plane = _node(config, store, key, stack, metrics)
         engine = Engine(node, metrics.deliveries)
         metrics.read(_present(config, store, engine, node.clock))
@@ -195,7 +197,7 @@ def _node(
     clock, ids, directory = SystemClock(), FreshIds(), Directory(config.directory)
     wire = _client(config, stack, everywhere=config.development)
     resolver = DidResolver(wire.get, clock, allow_http=config.development)
-    identity = CountedIdentity(_identity(config, key, resolver, directory, wire), metrics)
+    identity = CountedIdentity(_identity(config, store, key, resolver, directory, wire), metrics)
     plane = _data_plane(config, store, key, identity, wire, stack, metrics)
 
     async def connectors_of(did: str) -> tuple[str, ...]:
@@ -254,11 +256,14 @@ def _data_plane(
     )
 
 
-def _identity(config: Config, key: SigningKey, resolver: DidResolver, directory: Directory, wire: Outbound) -> Identity:
+def _identity(
+    config: Config, store: Store, key: SigningKey, resolver: DidResolver, directory: Directory, wire: Outbound
+) -> Identity:
     if config.identity == "mock":
         return MockIdentity(config.did, directory, anonymous=config.identity_anonymous or None)
     clock, ids = SystemClock(), FreshIds()
-    verifier = TokenVerifier(config.did, resolver, ReplayGuard(clock), clock)
+    guard = ReplayGuard(clock, shared=store if isinstance(store, SharedStore) else None)
+    verifier = TokenVerifier(config.did, resolver, guard, clock)
     if config.identity == "did":
         return DidIdentity(key, verifier, directory, clock, ids)
     sts, proofs = EmbeddedTokenService(key, clock, ids), Proofs(resolver, clock)

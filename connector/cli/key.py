@@ -40,5 +40,5 @@ def show_key(file: Path, *, as_json: bool) -> None:
 
 
 def _document(node: settings.Config) -> dict[str, Any]:
-    key = load_or_create(node.data / KEY_FILE, node.did)
+    key = load_or_create(node.key or node.data / KEY_FILE, node.did)
     return did_document(node.did, [key], service_entries(node.did, node.dsp_root))

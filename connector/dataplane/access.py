@@ -2,9 +2,10 @@
 
 Behind it must stand, at this moment, a grant, a running transfer, an agreement in force and its asset. They are read in
 one go and kept in memory, so that a request costs a look-up; every commit that touches one of them takes it out again
-at once, also under a stream that has begun. Where other processes write to the same database their commits are not
-heard here: nothing is trusted for longer than `recheck_ms`. The dates of an agreement are looked at as well: the timer
-that ends its transfers may be late, after a fall of the node or when its clock was set.
+at once, also under a stream that has begun. Commits of other replicas are heard of a moment later (but those about
+secrets are not), those of foreign processes never: nothing is trusted for longer than `recheck_ms`. The dates of an
+agreement are looked at as well: the timer that ends its transfers may be late, after a fall of the node or when its
+clock was set.
 """
 
 from collections.abc import Callable, Mapping
@@ -185,6 +186,8 @@ class Gate:
     def _committed(self, commit: Commit) -> None:
         """Drop what a commit touched. A message about a transfer counts as well: ours are promised before the event."""
         touched: set[_Key] = {("transfer", message.topic) for message in commit.messages if message.kind == "transfer"}
+        for name in commit.changed:  # by another replica
+            touched |= {("transfer", name), ("agreement", name), ("asset", name)}
         for event in commit.events:
             match event.record:
                 case Transfer(id=name):

@@ -14,7 +14,6 @@ from contextvars import Context
 from typing import Final
 
 import structlog
-
 from structlog.contextvars import bound_contextvars
 
 from connector.engine.dispatcher import Deliver, Dispatcher

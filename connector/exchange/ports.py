@@ -186,7 +186,7 @@ class Commit:
     `dropped` are the topics whose earlier messages it took back; `messages` were promised after that. `elsewhere` are
     messages whose lane another replica runs, which has to be told when they may leave (`Tx.hand_over`).
 
-    complete: `messages` and `timers` are all there are to take care of (`Tx.take_up`); what is not among them is not ours.
+    complete: `messages` and `timers` are all there are for us to take care of (`Tx.take_up`).
     changed: another replica has committed something about the records of these ids; then there are no events.
     """
 

@@ -122,7 +122,7 @@ class TokenVerifier:
             raise PeerError(503, "the sender's DID document cannot be fetched right now; send again later") from outage
         token.check_time(self._clock.now())
         if single_use:
-            self._guard.admit(token.issuer, token.jti, issued_s=token.issued_at, expires_s=token.expires_at)
+            await self._guard.use(token.issuer, token.jti, issued_s=token.issued_at, expires_s=token.expires_at)
         return token
 
     async def _prove(self, token: SelfIssuedToken, began: int) -> None:

@@ -1,10 +1,9 @@
 """The store on PostgreSQL: the tables and statements of the SQLite store, on a server.
 
-One node works on a database, guarded by a lock that its writing session holds: two that do not know of each other would
-send every message twice. The server gives the lock back when the session ends, however it ended. Sessions that break
-are replaced when they are used next; what was going on in them has failed, except that a commit whose answer was lost
-may stand: its caller hears Unavailable and, as after any such answer, may ask again. A pooler between node and server
-must keep sessions whole (pgbouncer: `pool_mode=session`).
+One node works on a database, as one process or as several (`replicas`). Sessions that break are replaced when they are
+used next; what was going on in them has failed, except that a commit whose answer was lost may stand: its caller hears
+Unavailable and may ask again, and the replica looks anew for everything that was promised. A pooler between node and
+server must keep sessions whole (pgbouncer: `pool_mode=session`).
 
 Only `connector.wiring` imports this module, and only for nodes that need it: the driver costs what a start may cost.
 """
@@ -12,7 +11,7 @@ Only `connector.wiring` imports this module, and only for nodes that need it: th
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -20,19 +19,37 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import create_engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.pool import StaticPool
+from typing_extensions import override
 
 from connector.protocol.errors import Invalid
 from connector.storage import schema
 from connector.storage.connection import Connection, Faults, Sql, Unavailable
-from connector.storage.store import READERS, DatabaseStore
+from connector.storage.jobs import Queue, Worker
+from connector.storage.replicas import TABLES, WRITER, Database, Replica, ReplicaTx
+from connector.storage.store import READERS, SharedStore, Writing
 
-Database = psycopg.Connection[tuple[Any, ...]]
-DEFAULTS: Final[Mapping[str, str]] = {"application_name": "connector", "connect_timeout": "10"}
-"""What a URL may say otherwise; seconds."""
-LOCK_WAIT_MS: Final = 5000
-"""How long a node waits for the one before it to be gone: the server notices the end of a session a little later."""
-LOCK: Final = 0x64737032
-"""With the schema's name it makes up the key of the lock."""
+DEFAULTS: Final[Mapping[str, str]] = {
+    "application_name": "connector",
+    "connect_timeout": "10",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+}
+"""What a URL may say otherwise; seconds. Either side notices within some ten seconds that the other's host is gone."""
+SETTINGS: Final[Mapping[str, str]] = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "client_connection_check_interval": "30s",  # also while a session waits for another replica's end
+    "statement_timeout": "0",
+    "idle_session_timeout": "0",
+    "lock_timeout": "0",
+}
+"""Of every session, where the server knows them."""
+WRITER_SETTINGS: Final[Mapping[str, str]] = {"lock_timeout": "10s", "idle_in_transaction_session_timeout": "5s"}
+"""A replica that stalls while it holds the writer's lock is cut off before the others give up."""
+TABLES_WAIT: Final = "5s"
+"""How long a node that would change the tables waits for replicas to be gone."""
 STATEMENTS: Final = 512
 """Prepared statements kept by the server per session."""
 FAULTS: Final = Faults(
@@ -44,7 +61,8 @@ FAULTS: Final = Faults(
     spoilt=lambda database: database.info.transaction_status == TransactionStatus.INERROR,
 )
 _SQL: Final = Sql(PGDialect_psycopg())  # type: ignore[no-untyped-call]  # SQLAlchemy has not annotated it
-_WRITES: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_WRITES: Final = f"{_BEGIN}; SELECT pg_advisory_xact_lock({WRITER})"
 _READS: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LOWERED: Final = """
     CREATE OR REPLACE FUNCTION lowered(value text) RETURNS text
@@ -82,18 +100,65 @@ _JSON_TEXT: Final = r"""
 """`fields.json_text` for the server."""
 
 
-class PostgresStore(DatabaseStore):
+class PostgresStore(SharedStore):
     """A store in a PostgreSQL database; build it with `open`."""
+
+    def __init__(self, where: Mapping[str, Any], writer: Connection, aside: Connection, *readers: Connection) -> None:
+        super().__init__(writer, readers, transactions=ReplicaTx)
+        self._aside = aside
+        self._to_note: Queue = Queue()
+        self._noting = Worker("store-aside", self._to_note, Writing(aside, ReplicaTx), self._report, at_once=1)
+        self._replica = Replica(partial(_session_on_tables, where), self.run, self._tell_all)
 
     @classmethod
     async def open(cls, url: str, *, readers: int = READERS) -> Self:
         """Open the database at `url` (`postgresql://...`). Its tables are created or migrated.
 
-        Raises Invalid if this is no such URL, Unavailable if the server cannot be reached, another node works on the
-        database, or a newer version has written it.
+        Raises Invalid if this is no such URL, Unavailable if the server cannot be reached, the tables are to be changed
+        while replicas run, or a newer version has written them.
         """
-        writer, *others = await asyncio.to_thread(_connect, _parameters(url), readers)
-        return cls(writer, others)
+        where = _parameters(url)
+        store = cls(where, *await asyncio.to_thread(_connect, where, readers))
+        try:
+            await store._replica.start()
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    @property
+    @override
+    def statements(self) -> int:
+        return super().statements + self._aside.statements
+
+    @override
+    async def belong(self, did: str, kid: str) -> None:
+        await self.run(lambda tx: cast("ReplicaTx", tx).belong(did, kid))
+
+    @override
+    async def first_use(self, key: str, *, until_s: int, now_s: int) -> bool:
+        # It waits for no disk and no lock: what a crash of the server makes it forget is a fraction of a second.
+        return await self._put(
+            self._to_note, lambda tx: cast("ReplicaTx", tx).use_token(key, until_s, now_s), reads=False
+        )
+
+    @override
+    async def close(self) -> None:
+        if not self._closed:
+            await self._replica.close()
+        await super().close()
+
+    @override
+    def _disconnect(self) -> None:
+        self._noting.end()
+        self._noting.join()
+        self._aside.close()
+        super()._disconnect()
+        self._replica.disconnect()
+
+    @override
+    def _doubt(self) -> None:
+        self._replica.doubt()
 
 
 def _parameters(url: str) -> dict[str, Any]:
@@ -105,68 +170,104 @@ def _parameters(url: str) -> dict[str, Any]:
 
 
 def _connect(where: Mapping[str, Any], readers: int) -> list[Connection]:
+    """The connection that writes, the one for what need not last, and those that read."""
     opened: list[Database] = []
     try:
-        opened.append(_to_write(where))
-        _bring_up(opened[0])
-        opened.extend(_session(where) for _ in range(readers))
+        with _session_on_tables(where) as first, first.transaction():
+            first.execute(f"SELECT pg_advisory_xact_lock({WRITER})".encode())
+            first.execute(_LOWERED.format(collation=_collation(first)).encode())
+            first.execute(_JSON_TEXT)
+        opened.extend(make(where) for make in (_to_write, _to_note, *[_session] * readers))
     except BaseException as error:
         for database in opened:
             database.close()
         if isinstance(error, psycopg.Error):
             raise Unavailable(f"the database cannot be used: {error}") from error
         raise
-    writer, *others = opened
+    writer, aside, *others = opened
     return [
         Connection(writer, _SQL, FAULTS, _WRITES, partial(_to_write, where)),
+        Connection(aside, _SQL, FAULTS, _BEGIN, partial(_to_note, where)),
         *(Connection(reader, _SQL, FAULTS, _READS, partial(_session, where)) for reader in others),
     ]
 
 
-def _session(where: Mapping[str, Any]) -> Database:
+def _session(where: Mapping[str, Any], settings: Mapping[str, str] = SETTINGS) -> Database:
     """A session without the driver's own transactions."""
     try:
         database: Database = psycopg.connect(**where, autocommit=True, client_encoding="UTF8")
     except psycopg.OperationalError as error:
         raise Unavailable(f"the database cannot be reached: {str(error).strip()}") from error
     database.prepared_max = STATEMENTS
+    for name, value in settings.items():
+        database.execute(
+            "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s AND context = 'user'", (value, name)
+        )
     return database
 
 
 def _to_write(where: Mapping[str, Any]) -> Database:
-    """The session that writes: it holds the lock, and every commit is on the disk before anybody hears of it."""
-    database = _session(where)
-    try:
-        database.execute("SELECT set_config('lock_timeout', %s, false)", (str(LOCK_WAIT_MS),))
-        database.execute("SELECT pg_advisory_lock(%s, hashtext(current_schema()))", (LOCK,))
-        database.execute("RESET lock_timeout")
-        database.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        )
-    except BaseException as error:
-        name = database.info.dbname if not database.closed else "?"
-        database.close()
-        if isinstance(error, psycopg.errors.LockNotAvailable):
-            raise Unavailable(
-                f"another node works on the database {name}: stop it, or give this node another one"
-            ) from error
-        raise
+    """The session that writes: every commit is on the disk before anybody hears of it."""
+    database = _session(where, {**SETTINGS, **WRITER_SETTINGS})
+    database.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
     return database
 
 
-def _bring_up(database: Database) -> None:
-    row = database.execute("SHOW server_encoding").fetchone()
+def _to_note(where: Mapping[str, Any]) -> Database:
+    """The session that writes what need not survive the server."""
+    return _session(where, {**SETTINGS, "synchronous_commit": "off"})
+
+
+def _session_on_tables(where: Mapping[str, Any]) -> Database:
+    """A session with the right tables, brought up first if need be, which stay as they are while it lasts."""
+    session = _session(where)
+    try:
+        while True:
+            session.execute(f"SELECT pg_advisory_lock_shared({TABLES})".encode())
+            if revision(session) == schema.HEAD:
+                return session
+            session.execute(f"SELECT pg_advisory_unlock_shared({TABLES})".encode())
+            bring_up(session)
+    except BaseException as error:
+        session.close()
+        if isinstance(error, psycopg.Error):
+            raise Unavailable(f"the database cannot be used: {error}") from error
+        raise
+
+
+def revision(session: Database) -> str | None:
+    """The revision of the tables, None if there are none."""
+    if session.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+        return None
+    row = session.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def bring_up(session: Database) -> None:
+    """Create or migrate the tables, alone. Raise Unavailable while replicas run, or if a newer version wrote them."""
+    row = session.execute("SHOW server_encoding").fetchone()
     if row != ("UTF8",):
         raise Unavailable(f"the database has the encoding {row and row[0]}: create it with ENCODING 'UTF8'")
-    engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: database, poolclass=StaticPool, use_native_hstore=False
-    )
-    with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN")
-        schema.bring_up(connection)
-    with database.transaction():
-        database.execute(_LOWERED.format(collation=_collation(database)))
-        database.execute(_JSON_TEXT)
+    session.execute("SELECT set_config('lock_timeout', %s, false)", (TABLES_WAIT,))
+    try:
+        session.execute(f"SELECT pg_advisory_lock({TABLES})".encode())
+    except psycopg.errors.LockNotAvailable as error:
+        raise Unavailable(
+            f"replicas of this node work on the database {session.info.dbname}: stop all of them, its tables are to"
+            f" be brought from revision {revision(session)} to {schema.HEAD}"
+        ) from error
+    try:
+        engine = create_engine(
+            "postgresql+psycopg://", creator=lambda: session, poolclass=StaticPool, use_native_hstore=False
+        )
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            schema.bring_up(connection)
+    finally:
+        session.execute(f"SELECT pg_advisory_unlock({TABLES})".encode())
+        session.execute("SELECT set_config('lock_timeout', '0', false)")
 
 
 def _collation(database: Database) -> str:

@@ -7,6 +7,7 @@ fails, all have failed. Having one writer keeps the order: listeners hear of com
 
 import asyncio
 import contextlib
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
@@ -111,7 +112,7 @@ class DatabaseStore(Store):
             self._doubt()
 
     def _doubt(self) -> None:
-        """A commit may stand although it has failed for all who know of it. (In SQLite one that failed is undone.)"""
+        """A commit may stand although it has failed for those who know of it; in SQLite one that failed is undone."""
 
     def _tell_all(self, commit: Commit) -> None:
         for listener in self._listeners:
@@ -125,6 +126,18 @@ class DatabaseStore(Store):
             self._loop.call_exception_handler(context)
 
 
+class SharedStore(DatabaseStore):
+    """A store that several replicas of one node have in common."""
+
+    @abstractmethod
+    async def belong(self, did: str, kid: str) -> None:
+        """Make this the database of the node `did`, which signs with `kid`. Raise Invalid if it is another's."""
+
+    @abstractmethod
+    async def first_use(self, key: str, *, until_s: int, now_s: int) -> bool:
+        """Whether no replica was told before that the token `key` is used; remembered until `until_s` (seconds)."""
+
+
 class Writing:
     """Runs batches of jobs in one commit each."""
 
@@ -133,6 +146,7 @@ class Writing:
         self._tx = transactions(connection)
 
     def __call__(self, jobs: Sequence[Job]) -> None:
+        """Run `jobs`; each has its result or its error afterwards."""
         connection, committing = self._connection, False
         try:
             connection.begin()

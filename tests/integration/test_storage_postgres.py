@@ -1,4 +1,4 @@
-"""PostgreSQL's own duties: lost sessions, one node per database, the same comparisons in whatever language."""
+"""PostgreSQL's own duties: lost sessions, and the same comparisons in whatever language."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from connector.exchange.ports import Tx
+from connector.exchange.ports import Commit, Tx
 from connector.exchange.query import Criterion, QuerySpec
 from connector.exchange.records import PolicyDefinition, Secret
 from connector.protocol.errors import Conflict, Invalid
@@ -73,8 +73,8 @@ class TestLostSessions:
     async def test_all_that_was_to_be_committed_together_fails_together(
         self, store: PostgresStore, database: str
     ) -> None:
-        told: list[object] = []
-        store.listen(told.append)
+        told: list[Commit] = []
+        store.listen(lambda commit: None if commit.complete else told.append(commit))
 
         def work(number: int) -> Callable[[Tx], None]:
             def add(tx: Tx) -> None:
@@ -160,15 +160,6 @@ class TestTransactions:
 
 
 class TestOpening:
-    async def test_a_database_has_one_node(
-        self, store: PostgresStore, database: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("connector.storage.postgres.LOCK_WAIT_MS", 20)
-        with pytest.raises(Unavailable, match="another node works on the database test-"):
-            await PostgresStore.open(database)
-        await store.close()
-        await (await PostgresStore.open(database)).close()
-
     async def test_a_password_is_not_repeated(self, database: str) -> None:
         with pytest.raises(Unavailable) as unreachable:
             await PostgresStore.open(database.replace("postgres@", "nobody:hidden@"))

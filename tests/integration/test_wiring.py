@@ -67,13 +67,17 @@ async def test_a_database_server_that_is_not_there_is_named(tmp_path: Path) -> N
     assert "cannot be reached" in (await fault(tmp_path, store={"url": f"postgresql:///node?host={tmp_path}"})).reason
 
 
-async def test_a_database_serves_one_node_at_a_time(
-    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("connector.storage.postgres.LOCK_WAIT_MS", 20)
+async def test_a_database_serves_replicas_of_one_node(tmp_path: Path, database: str) -> None:
     store = {"url": database}
     async with start(parse(settings(tmp_path / "a", store=store), {"KEY": KEY})):
-        assert "another node works on the database" in (await fault(tmp_path / "b", store=store)).reason
+        told = (await fault(tmp_path / "b", store=store)).reason
+        assert "signs with the key" in told
+        assert "the same key file (node.key)" in told
+        same = {"did": "provider", "data": str(tmp_path / "b"), "key": str(tmp_path / "a" / KEY_FILE)}
+        stranger = {"node": same | {"did": "somebody-else"}, "store": store}
+        assert "belongs to the node" in (await fault(tmp_path / "b", **stranger)).reason
+        async with start(parse(settings(tmp_path / "b", store=store, node=same), {"KEY": KEY})):
+            pass
     assert not (tmp_path / "a" / DATABASE).exists()
 
 

@@ -4,6 +4,8 @@ In SQLite the tables are copied: a column that is added to one there stands behi
 a database would differ.
 """
 
+from typing import Literal
+
 from alembic import op
 from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Text
 
@@ -15,7 +17,7 @@ TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 def upgrade() -> None:
     """Add the owner to what can be owned, and three tables."""
-    copied = "always" if op.get_bind().dialect.name == "sqlite" else "never"
+    copied: Literal["always", "never"] = "always" if op.get_bind().dialect.name == "sqlite" else "never"
     for table in ("outbox", "timer"):
         with op.batch_alter_table(table, recreate=copied) as changed:
             changed.add_column(Column("owner", BigInteger))
