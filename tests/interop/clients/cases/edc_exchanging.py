@@ -17,12 +17,19 @@ from edc_client.exceptions import (
 from edc_client.rest import ApiException
 
 from tests.interop.clients.cases.edc_scene import CLIENT, CONTEXT, Scene, connector
+from tests.interop.clients.cases.pages import read_aloud
 from tests.interop.clients.cases.world import DATA, Cases, dead_address, raises, same, until
 
 case: Final[Cases[Scene]] = Cases(CLIENT)
 
 PROTOCOL = "dataspace-protocol-http:2025-1"
 FAST = {"poll_interval": 0.1, "poll_timeout": 10}
+
+
+@case("docs/how-to/use-python-clients.md: the code of the page runs")
+def _(here: Scene) -> None:
+    names = read_aloud(CLIENT, here.nodes, here.backend)
+    same(names["answer"].data == DATA, expected=True)
 
 
 @case("one call: negotiate_and_transfer, from a Connector and from a Counterparty")
@@ -82,7 +89,7 @@ def _(here: Scene) -> None:
     assert asset in [dataset["@id"] for dataset in json.loads(raw)["dataset"]]
 
 
-@case("ContractNegotiationV3Api: initiate, state, get, query, agreement, terminate, delete")
+@case("ContractNegotiationV3Api: initiate, get, query, agreement, terminate, delete")
 def _(here: Scene) -> None:
     asset, there = here.offer("typed"), here.api("ContractNegotiationV3Api")
 
@@ -191,7 +198,7 @@ def _(here: Scene) -> None:
         here.consumer.negotiate_and_transfer(here.seller(), "none")
 
 
-@case("error: an offer with rules, which this client never sends (TimeoutError; TERMINATED)")
+@case("error: an offer with rules, which this client never sends (TimeoutError)")
 def _(here: Scene) -> None:
     asset = here.offer("ruled", permissions=[{"action": "use"}])
     with raises(TimeoutError, "negotiation to finalize"):

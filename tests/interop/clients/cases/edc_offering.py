@@ -111,7 +111,7 @@ def _(here: Scene) -> None:
     same((plane.state, "HttpData" in plane.allowed_source_types), ("AVAILABLE", True))
 
 
-@case("refused: an id twice (ApiException 409), removing what is agreed on (ConflictException)")
+@case("refused: an id twice (ApiException), removing what is agreed on (Conflict)")
 def _(here: Scene) -> None:
     asset = here.offer("kept")
     with raises(ApiException, "409", "exists already"):

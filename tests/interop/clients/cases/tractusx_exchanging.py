@@ -16,6 +16,7 @@ from tractusx_sdk.dataspace.managers.connection.memory import MemoryConnectionMa
 from tractusx_sdk.dataspace.models.connector.model_factory import ModelFactory
 from tractusx_sdk.dataspace.models.connector.saturn import ContractAgreementRetirementModel
 
+from tests.interop.clients.cases.pages import read_aloud
 from tests.interop.clients.cases.tractusx_offering import EDC, ids, query
 from tests.interop.clients.cases.tractusx_scene import CLIENT, CONTEXT, FAST, VERSION, Scene, service
 from tests.interop.clients.cases.world import DATA, Cases, Skipped, raises, same, until
@@ -88,6 +89,14 @@ def pulled(here: Scene, transfer: str) -> bytes:
     answer = requests.get(url, headers={"Authorization": token}, timeout=10)
     same(answer.status_code, 200)
     return answer.content
+
+
+@case("docs/how-to/use-python-clients.md: the code of the page runs")
+def _(here: Scene) -> None:
+    names = read_aloud(CLIENT, here.nodes, here.backend)
+    same(names["answer"].content == DATA, expected=True)
+    got = requests.get(names["endpoint"], headers={"Authorization": names["token"]}, timeout=10)
+    same(got.content == DATA, expected=True)
 
 
 @case("one call: do_get gives the bytes that are served")
@@ -167,17 +176,15 @@ def _(here: Scene) -> None:
 @case("cache: in a file")
 def _(here: Scene) -> None:
     with TemporaryDirectory() as folder:
-        path = str(Path(folder) / "connections.json")
-        first, second = FileSystemConnectionManager(path, 1), FileSystemConnectionManager(path, 1)
-        try:
-            asset = here.offer("cached")
-            same(here.obtain(asset, here.fresh_consumer(first)).content == DATA, expected=True)
-            until(lambda: bool(second.open_connections))
-            same(here.obtain(asset, here.fresh_consumer(second)).content == DATA, expected=True)
-            same(len(negotiations(here, asset)), 1)
-        finally:
-            first.stop()
-            second.stop()
+        file, asset = Path(folder) / "connections.json", here.offer("cached")
+        first = FileSystemConnectionManager(str(file), 0.1)
+        same(here.obtain(asset, here.fresh_consumer(first)).content == DATA, expected=True)
+        until(lambda: file.exists() and asset in file.read_text())
+        first.stop()
+        second = FileSystemConnectionManager(str(file), 0.1)  # an empty one, made earlier, would write over the file
+        same(here.obtain(asset, here.fresh_consumer(second)).content == DATA, expected=True)
+        same(len(negotiations(here, asset)), 1)
+        second.stop()
 
 
 @case("cache: in a database")
