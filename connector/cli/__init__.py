@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "key": ("key", "key", "Show a node's public key, as the DID document that it serves."),
     "sandbox": ("sandbox", "sandbox", "Start several nodes on this machine that know one another."),
     "demo": ("demo", "demo", "Run the battery passport story in a sandbox, or on nodes that run."),
+    "schema": ("schema", "schema", "Show the JSON Schema of an aspect model, and check payloads against it."),
     "publish": ("publish", "publish", "Check, sign and publish a payload, and offer it."),
     "asset": ("publish", "asset", "List, show and remove assets."),
     "offer": ("publish", "offer", "Offer assets to partners under a policy."),

@@ -15,7 +15,7 @@ from connector.protocol.errors import Invalid
 from connector.semantics.registry import SchemaRegistry, bundled
 
 if TYPE_CHECKING:
-    from jsonschema_rs import ValidationError
+    from jsonschema_rs import ValidationError, Validator
 
 MAX_FAULTS: Final = 100
 """Faults collected per payload: a person corrects the first, a machine needs no more to refuse."""
@@ -52,7 +52,19 @@ def faults(semantic_id: str, payload: object, registry: SchemaRegistry | None = 
     payload: parsed JSON. registry: the schemas to judge by, the ones delivered with the connector if left out.
     At most MAX_FAULTS are collected. Raises Invalid if no schema is known for the semantic id.
     """
-    validator = (registry or bundled()).validator(semantic_id)
+    return faults_by((registry or bundled()).validator(semantic_id), payload)
+
+
+def valid_by(validator: "Validator", payload: object) -> bool:
+    """Tell whether a compiled schema accepts parsed JSON: the same verdict as faults_by, at the first fault."""
+    try:
+        return next(validator.iter_errors(payload), None) is None
+    except ValueError:
+        return False
+
+
+def faults_by(validator: "Validator", payload: object) -> tuple[Fault, ...]:
+    """List what makes parsed JSON break a compiled schema, as `faults` does."""
     try:
         errors = list(islice(validator.iter_errors(payload), MAX_FAULTS))
     except ValueError:  # a lone surrogate, an object that is no JSON value, or nesting beyond any reader
@@ -107,6 +119,10 @@ def _type(shown: str, kind: Mapping[str, Any]) -> str:
     return f"{shown} is not {' or '.join(_ARTICLE[name] for name in kind['types'])}"
 
 
+def _multiple(step: float) -> str:
+    return "a whole number" if step == 1 else f"a multiple of {step}"
+
+
 def _choice(shown: str, kind: Mapping[str, Any]) -> str:
     options = [quoted(option) for option in kind["options"]]
     more = f" and {len(options) - _MAX_OPTIONS} more" if len(options) > _MAX_OPTIONS else ""
@@ -132,12 +148,13 @@ _SAY: Final[Mapping[str, Callable[[str, Mapping[str, Any]], str]]] = {
     "maximum": lambda shown, kind: f"{shown} is more than {kind['limit']}",
     "exclusiveMinimum": lambda shown, kind: f"{shown} is not more than {kind['limit']}",
     "exclusiveMaximum": lambda shown, kind: f"{shown} is not less than {kind['limit']}",
-    "multipleOf": lambda shown, kind: f"{shown} is not a multiple of {kind['multiple_of']}",
+    "multipleOf": lambda shown, kind: f"{shown} is not {_multiple(kind['multiple_of'])}",
     "minLength": _count("least", "character", "characters"),
     "maxLength": _count("most", "character", "characters"),
     "minItems": _count("least", "entry", "entries"),
     "maxItems": _count("most", "entry", "entries"),
     "uniqueItems": lambda *_: "the list holds the same entry twice",
+    "oneOf": lambda shown, _: f"{shown} does not fit exactly one of the alternatives",
     "falseSchema": lambda shown, _: f"{shown} is not allowed here",
     "additionalProperties": lambda _, kind: f"unknown member {', '.join(map(quoted, kind['unexpected'][:5]))}",
 }

@@ -16,7 +16,7 @@ PASSPORTS = {passport["identification"]["idDmc"]: passport for passport in passp
 def schema_members(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the members that a schema knows, references and allOf followed."""
     while "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+        schema = root["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     members = dict(schema.get("properties", {}))
     for part in schema.get("allOf", []):
         members |= schema_members(part, root)
@@ -26,7 +26,7 @@ def schema_members(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, di
 def uncovered(value: Node, schema: dict[str, Any], root: dict[str, Any], place: str = "") -> list[str]:
     """Return what differs between the members of a value and those its schema knows, both ways."""
     while "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+        schema = root["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if isinstance(value, list):
         return [gap for item in value for gap in uncovered(item, schema["items"], root, f"{place}/*")]
     if not isinstance(value, dict):

@@ -36,8 +36,8 @@ def test_every_delivered_schema_compiles_and_refuses_null() -> None:
 def test_delivered_schema_names_its_aspect_and_dialect() -> None:
     for semantic_id in bundled().semantic_ids:
         schema = bundled().schema(semantic_id)
-        assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-        assert schema["$comment"].startswith(f"Aspect {semantic_id}.")
+        assert schema["$schema"] == "http://json-schema.org/draft-04/schema"
+        assert schema["x-samm-aspect-model-urn"] == semantic_id
 
 
 def test_unknown_semantic_id_is_refused_with_the_known_ones(tmp_path: Path) -> None:

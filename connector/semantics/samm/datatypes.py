@@ -68,6 +68,7 @@ _LEXICAL: Final[Mapping[str, str]] = {
     "xsd:yearMonthDuration": "-?P([0-9]+Y([0-9]+M)?|[0-9]+M)",
     "xsd:dayTimeDuration": f"-?P([0-9]+D|(?=T))({_CLOCK})?",
     "xsd:hexBinary": "([0-9a-fA-F]{2})*",
+    "xsd:anyURI": r'[^\s<>"{}|\\^`]*',
     "xsd:base64Binary": "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?",
 }
 _MANY_LANGUAGES: Final[Schema] = {
@@ -96,7 +97,7 @@ def schema_of(name: str, rules: Rules) -> Schema:
     elif name in _PATTERNS:
         schema["pattern"] = _PATTERNS[name]
     elif name in _FORMATS:
-        schema["format"] = "iri-reference" if rules.lexical and name == "xsd:anyURI" else _FORMATS[name]
+        schema["format"] = _FORMATS[name]
     return schema
 
 

@@ -55,6 +55,11 @@ class Library:
         looked = ", ".join(str(root) for root in self._roots) or "no folder"
         raise Invalid(f"{name} is not defined in the model, nor in its namespace under {looked}")
 
+    @property
+    def aspects(self) -> tuple[str, ...]:
+        """The Aspects among what was read so far, sorted."""
+        return tuple(sorted(name for name, said in self._said.items() if "samm:Aspect" in said.get(turtle.TYPE, ())))
+
     def file(self, name: str) -> str:
         """The file that says something about an element, for error texts."""
         return str(self._files.get(name, "the model"))

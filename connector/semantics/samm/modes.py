@@ -21,9 +21,9 @@ class Rules:
     anchored: bool = False
     """A regular expression covers the entire text, not a part of it."""
     lexical: bool = False
-    """Texts of XML Schema types are spelled as XML Schema says: dates, times, durations, binary data, CURIEs."""
+    """Texts of XML Schema types are spelled as XML Schema says: dates, times, durations, URIs, binary data, CURIEs."""
     formats: bool = False
-    """`format` is checked: `uri`, and unless `lexical` says it better, `date`, `time`, `date-time`, `duration`."""
+    """`format` is checked: `uri`, `date`, `time`, `date-time`, `duration`. Types that `lexical` covers have none."""
     languages: bool = False
     """A multi-language text maps language tags to texts."""
     constraints: bool = False

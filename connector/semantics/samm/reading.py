@@ -66,7 +66,12 @@ class _Reader:
         self._wanted: list[str] = []
 
     def aspect(self, urn: str) -> Aspect:
-        if "samm:Aspect" not in self._types(urn):
+        try:
+            kinds = self._types(urn)
+        except Invalid as fault:
+            there = ", ".join(self._library.aspects) or "none"
+            raise Invalid(f"{fault.reason}; Aspects that were read: {there}") from None
+        if "samm:Aspect" not in kinds:
             raise self._fault(urn, "is not an Aspect")
         properties = self._properties(urn)
         while self._wanted:
