@@ -16,6 +16,9 @@ OPERATORS: Final = frozenset({"=", "!=", "<", "<=", ">", ">=", "in", "not in", "
 LISTS: Final = frozenset({"in", "not in"})
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 10_000
+MAX_OFFSET: Final = 2**31 - 1
+MAX_CRITERIA: Final = 64
+"""Conditions in one query: its SQL grows with them, and strangers filter catalogs."""
 
 Scalar = str | int | float | bool
 
@@ -53,10 +56,12 @@ class QuerySpec:
     criteria: tuple[Criterion, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.offset < 0:
-            raise Invalid("offset must be 0 or more", "/offset", self.offset)
+        if not 0 <= self.offset <= MAX_OFFSET:
+            raise Invalid(f"offset must be between 0 and {MAX_OFFSET}", "/offset", self.offset)
         if not 1 <= self.limit <= MAX_LIMIT:
             raise Invalid(f"limit must be between 1 and {MAX_LIMIT}", "/limit", self.limit)
+        if len(self.criteria) > MAX_CRITERIA:
+            raise Invalid(f"a query has at most {MAX_CRITERIA} criteria", "/filterExpression")
         if self.sort_field is not None and not self.sort_field.strip():
             raise Invalid("sortField must not be blank", "/sortField", self.sort_field)
 

@@ -18,7 +18,7 @@ from connector.protocol.errors import Invalid
 
 MAX_DEPTH: Final = 32
 """Levels of nested constraints, and of JSON in a kept member; more is not a policy but an attack on the stack."""
-MAX_NODES: Final = 50_000
+MAX_NODES: Final = 10_000
 """Rules, constraints, list entries and kept members of one policy; a list of all partners of a large network fits."""
 
 _INTEGER_LIMIT: Final = 2**63
