@@ -9,11 +9,12 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any, Final
 
 import structlog
 
-_SECRET: Final = ("authorization", "token", "secret", "password", "key", "assertion", "signature")
+_SECRET: Final = re.compile("authorization|token|secret|password|key|assertion|signature", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"\beyJ[\w-]{5,}(?:\.[\w-]*){0,4}")
 """The beginning of a JSON object in base64url: a JSON Web Token, whole or cut."""
 _HIDDEN: Final = "(hidden)"
@@ -26,12 +27,17 @@ def hide_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> Mutable
     return event
 
 
+@lru_cache(maxsize=1024)
+def _sounds_secret(name: str) -> bool:
+    return _SECRET.search(name) is not None
+
+
 def _shown(name: str, value: Any) -> Any:  # noqa: ANN401 - anything may be logged
-    if name and any(word in name.lower() for word in _SECRET):
+    if _sounds_secret(name):
         return _HIDDEN
     match value:
         case str():
-            return _TOKEN.sub(_HIDDEN, value)
+            return _TOKEN.sub(_HIDDEN, value) if "eyJ" in value else value
         case dict():
             return {key: _shown(str(key), item) for key, item in value.items()}
         case list() | tuple():

@@ -7,6 +7,7 @@ that choose other ids make their transfers a trace of their own; there the agree
 On the wire it is the `trace-id` of the header `traceparent` (W3C Trace Context, 3.2), which peers that trace take up.
 """
 
+from functools import lru_cache
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -26,7 +27,7 @@ def trace_of(us: str, record: Negotiation | Transfer) -> str:
         return _of_agreement(record.agreement_id)
     ours = record.process.us is Role.CONSUMER or record.peer_pid is None
     who, pid = (us, record.id) if ours else (record.peer.id, record.peer_pid)
-    return uuid5(_SPACE, f"{who} {pid}").hex
+    return _named(f"{who} {pid}")
 
 
 def agreement_id(us: str, record: Negotiation) -> str:
@@ -36,11 +37,17 @@ def agreement_id(us: str, record: Negotiation) -> str:
 
 def traceparent(trace: str, message_id: str) -> str:
     """The header for one message: the span is the message, the same in every attempt."""
-    return f"00-{trace}-{uuid5(_SPACE, message_id).hex[:16]}-01"
+    return f"00-{trace}-{_named(message_id)[:16]}-01"
+
+
+@lru_cache(maxsize=4096)
+def _named(text: str) -> str:
+    """Every step of an exchange asks for the same few."""
+    return uuid5(_SPACE, text).hex
 
 
 def _of_agreement(identifier: str) -> str:
     try:
         return UUID(identifier).hex
     except ValueError:
-        return uuid5(_SPACE, identifier).hex
+        return _named(identifier)

@@ -16,6 +16,7 @@ import re
 import socket
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
@@ -59,6 +60,7 @@ _GLOBAL_V6: Final = IPv6Network("2000::/3")
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
+@lru_cache(maxsize=1024)
 def reach(address: IPv4Address | IPv6Address) -> Reach:
     """Classify an address; an IPv4 address wrapped into IPv6 (mapped, NAT64) counts as what it wraps."""
     if isinstance(address, IPv6Address):

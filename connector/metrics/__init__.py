@@ -8,8 +8,9 @@ Labels have few values, whatever strangers send: routes are templates, operands 
 """
 
 import time
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
@@ -24,6 +25,7 @@ from connector.protocol import negotiation, transfer
 _BY: Final = {"we": "us", "peer": "peer", "refused": "refused", "abandoned": "abandoned"}
 """How a timeline says that a process ended, and what the label `reason` calls it."""
 _STARTS: Final = ("we:START", "peer:START")
+M = TypeVar("M", Counter, Histogram)
 
 
 class Metrics:
@@ -31,23 +33,21 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._counters: Mapping[str, Counter] = {
-            m.name: Counter(m.name, m.help, m.labels, registry=self.registry) for m in _made(Kind.COUNTER)
-        }
-        self._histograms: Mapping[str, Histogram] = {
+        counters = {m.name: Counter(m.name, m.help, m.labels, registry=self.registry) for m in _made(Kind.COUNTER)}
+        histograms = {
             m.name: Histogram(m.name, m.help, m.labels, buckets=m.buckets, registry=self.registry)
             for m in _made(Kind.HISTOGRAM)
         }
+        self._counter = _labelled(counters)
+        self._histogram = _labelled(histograms)
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Add to a counter of the table."""
-        counter = self._counters[name]
-        (counter.labels(*labels) if labels else counter).inc(by)
+        self._counter(name, *labels).inc(by)
 
     def observe(self, name: str, seconds: float, *labels: str) -> None:
         """Put a duration into a histogram of the table."""
-        histogram = self._histograms[name]
-        (histogram.labels(*labels) if labels else histogram).observe(seconds)
+        self._histogram(name, *labels).observe(seconds)
 
     def read(self, sources: Sources) -> None:
         """Show the present state of a node's engine and database, whenever somebody asks."""
@@ -88,6 +88,16 @@ class Metrics:
                     self.count("connector_dead_letters_total", message.kind)
 
         return timed
+
+
+def _labelled(metrics: Mapping[str, M]) -> Callable[..., M]:
+    """Finds a metric with its labels; every message asks for the same few, and the library is slow to find one."""
+
+    @lru_cache(maxsize=4096)
+    def find(name: str, *labels: str) -> M:
+        return metrics[name].labels(*labels) if labels else metrics[name]
+
+    return find
 
 
 def _made(kind: Kind) -> list[Metric]:
