@@ -60,8 +60,8 @@ class VerifiablePresentation:
                 raise PeerError(401, "iss, sub and holder of a presentation must be the same DID", "/iss")
             kid_of(jws.header, holder)
             listed = items(doc, "verifiableCredential", place)
-            if not 0 < len(listed) <= MAX_CREDENTIALS:
-                raise PeerError(401, f"1 to {MAX_CREDENTIALS} credentials", at(place, "verifiableCredential"))
+            if len(listed) > MAX_CREDENTIALS:
+                raise PeerError(401, f"more than {MAX_CREDENTIALS} credentials", at(place, "verifiableCredential"))
             return cls(
                 jws=jws,
                 holder=holder,

@@ -1,0 +1,225 @@
+"""The verifier scenarios of DCP 1.0 against a started node, over HTTP and with exact answers.
+
+These are what the official kit asks for under `presentation.verifier`, in the form of DCP 1.0 (the kit accepts any
+status from 400 to 500), and what else a stranger may try. Each refusal has a line in the log that says which check.
+"""
+
+import gzip
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from connector.identity.keys import SigningKey
+from tests.integration.dcp_world import DAY_MS, NODE, SCOPE, DcpNode, dcp_node, now_ms
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[DcpNode]:
+    async with dcp_node(tmp_path) as started:
+        yield started
+
+
+async def refused(node: DcpNode, header: str | None) -> tuple[int, str]:
+    """(status, check in the log); the answer is the protocol's error and says no more than that."""
+    with capture_logs() as logs:
+        status, answer = await node.catalog(header)
+    assert answer["@type"] == "CatalogError"
+    (line,) = [entry for entry in logs if entry["event"] == "denied"]
+    assert line["reason"] not in str(answer)
+    return status, line["check"]
+
+
+async def test_the_document_names_the_credential_service(node: DcpNode) -> None:
+    services = {service["type"]: service for service in (await node.document())["service"]}
+    assert services["CredentialService"].keys() == {"id", "type", "serviceEndpoint"}
+
+
+async def test_a_member_sees_the_catalog(node: DcpNode) -> None:
+    status, answer = await node.catalog(node.them.header())
+    assert (status, answer["@type"]) == (200, "Catalog")
+    ((query, token),) = node.them.queries
+    assert (query.scope, token.issuer, token.audience) == ((SCOPE,), NODE, (node.them.did("holder"),))
+    assert token.jws.payload["token"] == "access"  # noqa: S105 - no secret
+
+
+async def test_the_kits_own_catalog_request_is_read(node: DcpNode) -> None:
+    """Expanded JSON-LD without a context, with an empty filter."""
+    dspace = "https://w3id.org/dspace/2025/1/"
+    doc = {"@type": f"{dspace}CatalogRequestMessage", f"{dspace}filter": {}}
+    assert (await node.catalog(node.them.header(), doc))[0] == 200
+
+
+async def test_more_than_asked_for_is_no_fault(node: DcpNode) -> None:
+    node.them.show = lambda _: [node.them.vp(node.them.vc(), node.them.vc("SensitiveDataCredential"))]
+    assert (await node.catalog(node.them.header()))[0] == 200
+
+
+async def test_a_jti_counts_once(node: DcpNode) -> None:
+    first, second = (node.them.header(jti="same", token=token) for token in ("one", "two"))
+    assert (await node.catalog(first))[0] == 200
+    assert await refused(node, second) == (401, "si-token")
+
+
+Header = Callable[[DcpNode], str | None]
+
+
+@pytest.mark.parametrize(
+    ("header", "check"),
+    [
+        (lambda _: None, "header"),
+        (lambda n: n.them.header().removeprefix("Bearer "), "header"),
+        (lambda n: n.them.header("thirdparty", sub=n.them.did("holder")), "si-token"),
+        (lambda n: n.them.header(sub=n.them.did("thirdparty")), "si-token"),
+        (lambda n: n.them.header(iss=n.them.did("thirdparty")), "si-token"),
+        (lambda n: n.them.header(aud=n.them.did("thirdparty")), "si-token"),
+        (lambda n: n.them.header(nbf=now_ms() // 1000 + 3600), "si-token"),
+        (lambda n: n.them.header(iat=now_ms() // 1000 - 120, exp=now_ms() // 1000 - 60), "si-token"),
+        (lambda n: n.them.header(iat=now_ms() // 1000 + 60, exp=now_ms() // 1000 + 120), "si-token"),
+        (lambda n: n.them.header(jti=None), "si-token"),
+        (lambda n: n.them.header(key=n.them.keys["thirdparty"]), "si-token"),
+        (lambda n: n.them.header(token=None), "access-token"),
+    ],
+)
+async def test_a_bad_token_is_refused_with_401(node: DcpNode, header: Header, check: str) -> None:
+    assert await refused(node, header(node)) == (401, check)
+    assert node.them.queries == []
+
+
+async def test_a_key_that_is_not_published_is_worth_one_look_at_the_document(node: DcpNode) -> None:
+    assert (await node.catalog(node.them.header()))[0] == 200
+    header = node.them.header(key=SigningKey.generate(node.them.did("holder")))
+    assert await refused(node, header) == (401, "si-token")
+    assert node.them.asked.count("/holder/did.json") == 2
+
+
+@pytest.mark.parametrize(
+    ("show", "status", "check"),
+    [
+        (lambda _: 401, 401, "wallet"),
+        (lambda _: 500, 503, "wallet"),
+        (lambda _: [], 403, "credential-missing"),
+        (lambda t: [t.vp()], 403, "credential-missing"),
+        (lambda t: [t.vp(t.vc("SensitiveDataCredential"))], 403, "credential-missing"),
+        (lambda t: [t.vp(t.vc(), by="thirdparty")], 401, "presentation-holder"),
+        (lambda t: [t.vp(t.vc(), audience=t.did("thirdparty"))], 401, "presentation-audience"),
+        (lambda t: [t.vp(t.vc(subject="thirdparty"))], 403, "credential-subject"),
+        (lambda t: [t.vp(t.vc(by="holder"))], 403, "credential-issuer"),
+        (lambda t: [t.vp(t.vc("OtherCredential"))], 403, "credential-missing"),
+        (lambda t: [t.vp(t.vc(), t.vc("OtherCredential"))], 403, "credential-issuer"),
+        (lambda t: [t.vp(t.vc(valid_until=now_ms() - 100_000))], 403, "credential-time"),
+        (lambda t: [t.vp(t.vc(valid_from=now_ms() + DAY_MS))], 403, "credential-time"),
+    ],
+)
+async def test_what_the_wallet_shows_is_not_enough(
+    node: DcpNode, show: Callable[[Any], Any], status: int, check: str
+) -> None:
+    node.them.show = lambda _: show(node.them)
+    assert await refused(node, node.them.header()) == (status, check)
+
+
+async def test_a_revoked_credential_is_refused(node: DcpNode) -> None:
+    node.them.publish_list(8)
+    node.them.show = lambda _: [node.them.vp(node.them.vc(credentialStatus=node.them.status(7)))]
+    assert (await node.catalog(node.them.header()))[0] == 200
+    node.them.show = lambda _: [node.them.vp(node.them.vc(credentialStatus=node.them.status(8)))]
+    assert await refused(node, node.them.header()) == (403, "credential-revoked")
+
+
+def bomb(_: web.Request) -> web.Response:
+    """30 MB of nothing in 30 kB."""
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/vc+jwt"}
+    return web.Response(body=gzip.compress(bytes(30 << 20)), headers=headers)
+
+
+def elsewhere(_: web.Request) -> web.Response:
+    return web.Response(status=302, headers={"Location": "/statuslist/2"})
+
+
+@pytest.mark.parametrize(
+    ("page", "status"),
+    [
+        (lambda _: web.json_response({"type": ["VerifiableCredential"]}), 403),
+        (lambda _: web.Response(status=404), 503),
+        (elsewhere, 503),
+        (lambda _: web.Response(body=bytes(300 << 10)), 503),
+        (bomb, 503),
+    ],
+    ids=["unsigned", "absent", "redirected", "oversized", "bomb"],
+)
+async def test_without_a_good_status_list_nobody_comes_in(
+    node: DcpNode, page: Callable[[web.Request], web.Response], status: int
+) -> None:
+    node.them.pages["/statuslist/2"] = node.them.pages["/statuslist/1"]
+    node.them.pages["/statuslist/1"] = page
+    node.them.show = lambda _: [node.them.vp(node.them.vc(credentialStatus=node.them.status()))]
+    assert await refused(node, node.them.header()) == (status, "status-list")
+    assert "/statuslist/2" not in node.them.asked
+
+
+SCHEMA = {
+    "$schema": "http://json-schema.org/draft-04/schema#",
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "foo": {"type": "string"}},
+    "required": ["id", "foo"],
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "status"),
+    [
+        (SCHEMA, 200),
+        (SCHEMA | {"required": ["bar"]}, 403),
+        ({"properties": {"credentialSubject": {"required": ["foo"]}}, "required": ["issuer"]}, 200),
+        ({"properties": {"credentialSubject": {"required": ["bar"]}}}, 403),
+        ({"$ref": "http://127.0.0.1:9/other.json"}, 403),
+        ({"type": "nonsense"}, 403),
+        (None, 503),
+    ],
+)
+async def test_a_credential_fits_its_schema(node: DcpNode, schema: dict[str, Any] | None, status: int) -> None:
+    reference = {"id": f"{node.them.root}/schema/1", "type": "JsonSchemaValidator2018"}
+    if schema is not None:
+        node.them.pages["/schema/1"] = lambda _: web.json_response(schema)
+    node.them.show = lambda _: [node.them.vp(node.them.vc(credentialSchema=reference))]
+    if status == 200:
+        assert (await node.catalog(node.them.header()))[0] == 200
+    else:
+        assert await refused(node, node.them.header()) == (status, "credential-schema")
+
+
+async def test_a_document_that_redirects_is_not_followed(node: DcpNode) -> None:
+    node.them.pages["/holder/moved.json"] = node.them.pages["/holder/did.json"]
+    moved = {"Location": f"{node.them.root}/holder/moved.json"}
+    node.them.pages["/holder/did.json"] = lambda _: web.Response(status=301, headers=moved)
+    assert await refused(node, node.them.header()) == (503, "si-token")
+    assert node.them.asked == ["/holder/did.json"]
+
+
+async def test_a_wallet_elsewhere_is_not_followed(node: DcpNode) -> None:
+    node.them.pages["/presentations/query"] = lambda _: web.Response(status=307, headers={"Location": "/other"})
+    assert await refused(node, node.them.header()) == (401, "wallet")
+    assert "/other" not in node.them.asked
+
+
+async def test_a_document_that_points_inward_is_not_asked_for_in_production(tmp_path: Path) -> None:
+    production: dict[str, dict[str, Any]] = {"node": {"development": False}, "public": {"url": "https://verifier.test"}}
+    async with dcp_node(tmp_path, **production) as node:
+        assert await refused(node, node.them.header()) == (503, "si-token")
+        assert node.them.asked == []
+
+
+async def test_shown_credentials_are_kept(tmp_path: Path) -> None:
+    async with dcp_node(tmp_path, identity={"keep_credentials": 60}) as node:
+        for _ in range(3):
+            assert (await node.catalog(node.them.header()))[0] == 200
+        assert len(node.them.queries) == 1
+
+
+async def test_nobody_is_served_before_it_is_proved(node: DcpNode) -> None:
+    """A message that could not be read is not even looked at."""
+    assert (await node.catalog(None, {"@type": "Nonsense"}))[0] == 401
+    assert (await node.catalog(node.them.header(), {"@type": "Nonsense"}))[0] == 400
