@@ -32,7 +32,7 @@ import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 import psycopg
@@ -63,6 +63,7 @@ from connector.storage.connection import Connection
 from connector.storage.tx import StoreTx
 
 log = structlog.get_logger()
+T = TypeVar("T")
 Database = psycopg.Connection[tuple[Any, ...]]
 LONGEST_NOTE: Final = 7900
 """Bytes of a notification; PostgreSQL takes less than 8000."""
@@ -289,7 +290,7 @@ class Replica:
     async def _join(self) -> None:
         number = secrets.randbits(62) + 1
         self._lost = asyncio.get_running_loop().create_future()
-        await asyncio.to_thread(self._open, number)
+        await _in_thread(self._open, number)
         self._number = number
         try:
             await self._run(lambda tx: tx.join(number))
@@ -373,7 +374,7 @@ class Replica:
         while True:
             self._others_changed.clear()
             self._watching_since = asyncio.get_running_loop().time()
-            other = await asyncio.to_thread(self._neighbour, session)
+            other = await _in_thread(self._neighbour, session)
             if other is None:
                 await self._others_changed.wait()
             elif await self._has_gone(session, other):
@@ -395,15 +396,25 @@ class Replica:
         try:
             await asyncio.wait({answer, news}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
-                await asyncio.to_thread(session.cancel_safe)
+                await _in_thread(session.cancel_safe)
             return await answer
         except asyncio.CancelledError:
             with contextlib.suppress(psycopg.Error):
-                await asyncio.to_thread(session.cancel_safe)  # else the server would wait for the lock on and on
+                await _in_thread(session.cancel_safe)  # else the server would wait for the lock on and on
             raise
         finally:
             news.cancel()
             loop.remove_reader(session.fileno())
+
+
+async def _in_thread(fn: Callable[..., T], *args: object) -> T:
+    """What `fn` returns. Who is cancelled waits for its end: it works with a session that is about to be closed."""
+    work = asyncio.get_running_loop().run_in_executor(None, fn, *args)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 def _answered(session: Database, answer: asyncio.Future[bool]) -> None:
