@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -139,6 +140,7 @@ def main() -> int:
     options = parser.parse_args()
     clients = [options.client] if options.client else list(CLIENTS)
     OUT.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nodes and cases end with us
     try:
         python = _installed()
     except NotHereError as error:

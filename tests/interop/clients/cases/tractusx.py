@@ -3,11 +3,17 @@
 import logging
 import sys
 
-from tests.interop.clients.cases import tractusx_errors, tractusx_exchanging, tractusx_finding, tractusx_offering
+from tests.interop.clients.cases import (
+    tractusx_errors,
+    tractusx_exchanging,
+    tractusx_finding,
+    tractusx_offering,
+    tractusx_tck,
+)
 from tests.interop.clients.cases.tractusx_scene import Scene
 from tests.interop.clients.cases.world import Backend, Nodes, run
 
-MODULES = (tractusx_offering, tractusx_finding, tractusx_exchanging, tractusx_errors)
+MODULES = (tractusx_offering, tractusx_finding, tractusx_exchanging, tractusx_tck, tractusx_errors)
 
 if __name__ == "__main__":
     logging.disable()  # the SDK logs what it then raises

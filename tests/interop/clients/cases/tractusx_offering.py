@@ -42,20 +42,16 @@ def _(here: Scene) -> None:
 
 @case("offer: get_all, and query by a property of each kind")
 def _(here: Scene) -> None:
-    asset = here.offer("listed", properties={"cx-common:colour": asset_colour()})
+    value = here.name("colour")
+    asset = here.offer("listed", properties={"cx-common:colour": value})
     assert asset in ids(here.provider.assets.get_all())
     assert f"{asset}:offer" in ids(here.provider.contract_definitions.get_all())
     assert f"{asset}:usage" in ids(here.provider.policies.get_all())
     colour = "https://w3id.org/catenax/ontology/common#colour"
     same(ids(here.provider.assets.query(query(f"{EDC}id", asset))), [asset])
-    same(ids(here.provider.assets.query(query(colour, asset_colour()))), [asset])
+    same(ids(here.provider.assets.query(query(colour, value))), [asset])
     same(ids(here.provider.policies.query(query("id", f"{asset}:access"))), [f"{asset}:access"])
     same(ids(here.provider.contract_definitions.query(query("accessPolicyId", f"{asset}:access"))), [f"{asset}:offer"])
-
-
-def asset_colour() -> str:
-    """A value that one asset has."""
-    return "copper"
 
 
 @case("offer: update of an asset as it was read, with one header changed")

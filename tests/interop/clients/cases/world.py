@@ -78,7 +78,6 @@ class Received:
 
     method: str
     path: str
-    headers: dict[str, str]
     body: bytes
 
     def json(self) -> Any:  # noqa: ANN401 - any JSON
@@ -89,7 +88,7 @@ class Received:
 class Backend:
     """A server on loopback: what the provider's assets are made of, and where pushes and callbacks arrive.
 
-    GET /data gives DATA; every other request is told back as JSON. `received` yields what came, in order.
+    GET /data gives DATA; every other request is told back as JSON.
     """
 
     def __init__(self) -> None:
@@ -100,8 +99,7 @@ class Backend:
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                received.put(Received(self.command, self.path, headers, body))
+                received.put(Received(self.command, self.path, body))
                 told = {"method": self.command, "path": self.path, "body": body.decode(errors="replace")}
                 plain = self.command == "GET" and self.path.rstrip("/") == "/data"
                 content = DATA if plain else json.dumps(told).encode()
@@ -111,7 +109,7 @@ class Backend:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PUT = answer  # noqa: N815 - the base class's names
+            do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the base class's names
 
             @override
             def log_message(self, *_: object) -> None:
@@ -126,6 +124,11 @@ class Backend:
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def methods(self, path: str) -> list[str]:
+        """The methods of the requests to `path` until now; all that has come is dropped."""
+        came = [self._received.get() for _ in range(self._received.qsize())]
+        return [got.method for got in came if got.path == path]
 
     def wait_for(self, path: str) -> Received:
         """The next request to `path`; what comes before it is dropped. LIMIT_S ends the waiting."""
