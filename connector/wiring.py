@@ -29,6 +29,7 @@ from connector.dataplane.proxy import HttpSource
 from connector.dataplane.refresh import Refresher
 from connector.dataplane.source import Source
 from connector.engine.engine import Engine
+from connector.exchange.hold import hold
 from connector.exchange.node import Node
 from connector.exchange.ports import Clock, Identity, Store
 from connector.exchange.publish import PASSPORT_STORE
@@ -128,12 +129,9 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         engine = Engine(node, metrics.deliveries)
         metrics.read(_present(config, store, engine, node.clock))
         stack.push_async_callback(engine.close)
-        await engine.start()
-        tls = (
-            Reloader(config.certificate, config.certificate_key)
-            if config.certificate and config.certificate_key
-            else None
-        )
+        with hold() as promised:  # a peer that hears from us must be able to reach us, if only to check our token
+            await engine.start()
+        tls = _tls(config)
         refusals = Refusals(lambda limit: metrics.count("connector_limited_total", limit))
         public_app = _public(config, node, plane, engine, key, _door(config, refusals))
         public_app.middlewares.insert(0, timed(metrics, "did", {DSP_PATH: "dsp", DATA_PATH: "data-plane"}))
@@ -155,7 +153,14 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         )
         stack.push_async_callback(management.close)
         stack.callback(engine.stop_waiting)
+        engine.dispatcher.release(promised)
         yield RunningNode(node, engine, public, management)
+
+
+def _tls(config: Config) -> Reloader | None:
+    if config.certificate and config.certificate_key:
+        return Reloader(config.certificate, config.certificate_key)
+    return None
 
 
 def _make_folder(data: Path) -> None:
@@ -187,6 +192,7 @@ def _present(config: Config, store: DatabaseStore, engine: Engine, clock: Clock)
         due_since=lambda: dispatcher.due_since,
         statements=lambda: store.statements,
         batches=lambda: store.batches,
+        failures=lambda: store.failures,
         free_bytes=lambda: shutil.disk_usage(config.data).free,
     )
 

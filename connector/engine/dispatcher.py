@@ -21,6 +21,7 @@ from connector.engine.slots import Slots
 from connector.exchange.hold import held
 from connector.exchange.ports import Clock
 from connector.exchange.records import Outgoing
+from connector.protocol.errors import LocalError
 
 log = structlog.get_logger()
 Deliver = Callable[[Outgoing], Awaitable[Outgoing | None]]
@@ -155,8 +156,10 @@ class Dispatcher:
     async def _attempt(self, message: Outgoing) -> Outgoing | None:
         try:
             return await self._deliver(message)
-        except Exception:  # the message is safe in the outbox; its lane must live on
-            log.exception("a delivery failed on our side", message=message.id, kind=message.kind)
+        except Exception as error:  # the message is safe in the outbox; its lane must live on
+            named = isinstance(error, LocalError)  # the database is away, for instance: a trace would tell nothing more
+            why = {"reason": str(error), "exc_info": not named}
+            log.exception("a delivery failed on our side", message=message.id, kind=message.kind, **why)
             return replace(message, due_at=self._clock.now() + FAULT_PAUSE_MS, patient=True)
 
     async def close(self) -> None:

@@ -42,7 +42,7 @@ class Resting:
         self._clock = clock
         self._heads: dict[str, Outgoing] = {}
         self._heap: list[tuple[int, str]] = []
-        self._by_peer: dict[str, set[str]] = {}
+        self._by_peer: dict[str, dict[str, None]] = {}
         self._hurried: set[str] = set()
         self._sleeper: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -57,7 +57,7 @@ class Resting:
         if head.id in self._hurried:
             self._hurried.discard(head.id)  # that attempt was not its own; the next one is
         elif not head.patient:
-            self._by_peer.setdefault(counterparty(head), set()).add(topic)
+            self._by_peer.setdefault(counterparty(head), {})[topic] = None
         if self._heap[0] == (head.due_at, topic):
             self._changed.set()
         if self._sleeper is None:
@@ -68,13 +68,13 @@ class Resting:
         if (head := self._heads.pop(topic, None)) is not None:
             peer = counterparty(head)
             if (topics := self._by_peer.get(peer)) is not None:
-                topics.discard(topic)
+                topics.pop(topic, None)
                 if not topics:
                     del self._by_peer[peer]
 
     def heard(self, peer: str) -> list[str]:
         """A counterparty is there: take out the topics that rest for it and may be tried now."""
-        topics = sorted(self._by_peer.pop(peer, ()), key=lambda topic: self._heads[topic].due_at)
+        topics = list(self._by_peer.pop(peer, ()))
         for topic in topics:
             self._hurried.add(self._heads.pop(topic).id)
         return topics

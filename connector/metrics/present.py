@@ -21,6 +21,7 @@ class Sources:
     due_since: Callable[[], int | None]
     statements: Callable[[], int]
     batches: Callable[[], Mapping[int, int]]
+    failures: Callable[[], int]
     free_bytes: Callable[[], int]
 
 
@@ -43,6 +44,7 @@ class Present(Collector):
         counters = {
             "connector_store_statements_total": read.statements(),
             "connector_store_commits_total": sum(batches.values()),
+            "connector_store_failures_total": read.failures(),
         }
         for name, value in gauges.items():
             yield GaugeMetricFamily(name, _HELP[name], value=value)

@@ -121,6 +121,12 @@ TABLE: Final = (
     Metric("connector_store_statements_total", _C, "SQL statements run", present=True),
     Metric("connector_store_commits_total", _C, "Commits of the database", present=True),
     Metric(
+        "connector_store_failures_total",
+        _C,
+        "Transactions that the database could not carry out: it is full, locked or away",
+        present=True,
+    ),
+    Metric(
         "connector_store_batch_transactions",
         _H,
         "Transactions that shared one commit",

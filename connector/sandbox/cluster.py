@@ -75,7 +75,7 @@ def cluster(data: Path | None = None, *, durable: bool = True) -> Iterator[str]:
     try:
         kept = run / "data" if data is None else data.resolve()
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-        server = _Server(programs, run, kept)
+        server = Server(programs, run, kept)
         server.initialise()
         server.start("on" if durable else "off")
         try:
@@ -86,7 +86,9 @@ def cluster(data: Path | None = None, *, durable: bool = True) -> Iterator[str]:
         shutil.rmtree(run, ignore_errors=True)  # the keeper may be at it
 
 
-class _Server:
+class Server:
+    """A server over the files in `data`; its socket is in `run`, which is removed when it ends."""
+
     def __init__(self, programs: Path, run: Path, data: Path) -> None:
         self._programs = programs
         self._run = run

@@ -62,7 +62,14 @@ class SqliteStore(DatabaseStore):
 
         Raises Unavailable if another process has it open, if it cannot be opened, or if a newer version has written it.
         """
-        connections, lock = await asyncio.to_thread(_connect, path, readers)
+        opening = asyncio.create_task(asyncio.to_thread(_connect, path, readers))
+        try:
+            connections, lock = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait([opening])
+            if opening.exception() is None:  # it was opened for nobody, who cannot close it either
+                _give_up(*opening.result())
+            raise
         return cls(connections[0], connections[1:], lock)
 
     @override
@@ -102,6 +109,13 @@ def _connect(place: str | Path | None, readers: int) -> tuple[list[Connection], 
     writer, *others = opened
     beginnings = [(writer, "BEGIN IMMEDIATE"), *((reader, "BEGIN") for reader in others)]
     return [Connection(database, _SQL, FAULTS, begins) for database, begins in beginnings], lock
+
+
+def _give_up(connections: Sequence[Connection], lock: LockFile | None) -> None:
+    for connection in reversed(connections):
+        connection.close()
+    if lock is not None:
+        lock.release()
 
 
 def _opened(uri: str, settings: Sequence[str]) -> sqlite3.Connection:

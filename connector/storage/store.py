@@ -46,6 +46,8 @@ class DatabaseStore(Store):
         self._closed = False
         self.batches: Counter[int] = Counter()
         """Commits so far, by how many transactions they had."""
+        self.failures = 0
+        """Transactions that the database could not carry out: full, locked, away."""
         self._connections = (writer, *readers)
         self._to_write: Queue = Queue()
         self._to_read: Queue = Queue() if readers else self._to_write
@@ -104,6 +106,7 @@ class DatabaseStore(Store):
         """Tell the listeners, then wake the callers; in the loop, in commit order."""
         if done := sum(not job.reads and job.error is None for job in jobs):
             self.batches[done] += 1
+        self.failures += sum(isinstance(job.error, Unavailable) for job in jobs)
         for job in jobs:
             if job.commit is not None:
                 job.context.run(self._tell_all, job.commit)

@@ -276,3 +276,12 @@ async def test_a_fault_of_the_driver_reaches_the_caller_and_the_next_one_is_serv
         with pytest.raises(sqlite3.ProgrammingError):
             await store.read(lambda tx: tx.secrets.count())
     assert await store.run(lambda tx: tx.secrets.count()) == await store.read(lambda tx: tx.secrets.count()) == 0
+
+
+async def test_an_opening_that_is_cancelled_gives_the_file_back(path: Path) -> None:
+    opening = asyncio.create_task(SqliteStore.open(path))
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await (await SqliteStore.open(path)).close()

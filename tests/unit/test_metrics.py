@@ -43,6 +43,7 @@ def sources(**changes: Callable[[], Any]) -> Sources:
         due_since=lambda: None,
         statements=lambda: 0,
         batches=dict,
+        failures=lambda: 0,
         free_bytes=lambda: 1,
     )
     return replace(still, **changes)
