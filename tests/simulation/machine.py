@@ -212,7 +212,7 @@ class Life:
             self.end()
             await self.alive()
         app = application(render)
-        app.add_subapp(DSP_PATH, dsp_application(self.node, self.engine.dispatcher.release))
+        app.add_subapp(DSP_PATH, dsp_application(self.node, self.engine.release))
         data = application(render)
         data.add_routes(public_routes(plane, ""))
         app.add_subapp(DATA, data)
@@ -276,11 +276,10 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Strategies:
-    """Who decides at a machine. holds: they may leave any step to a person."""
+    """Who decides at a machine."""
 
     negotiations: NegotiationStrategy
     transfers: TransferStrategy
-    holds: bool
 
 
 class Machine:
@@ -299,7 +298,6 @@ class Machine:
         self.received: list[bytes] = []
         self.address = f"http://{name}{SUFFIX}{DSP_PATH}/{VERSION}"
         self.downtime = 0.0
-        self.holds = strategies.holds
         self._strategies = strategies
         self._ids = count(1)
         self._peeking = StoreTx(connection_to(opened))

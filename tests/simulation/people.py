@@ -94,13 +94,13 @@ class Moody(NegotiationStrategy, TransferStrategy):
 
 
 def strategies(chance: random.Random, manner: Manner) -> Strategies:
-    automatic = Strategies(AutomaticNegotiation(), AutomaticTransfer(), holds=False)
+    automatic = Strategies(AutomaticNegotiation(), AutomaticTransfer())
     if manner is Manner.CALM:
         return automatic
     mood, hand = Moody(chance), Manual()
     if manner is Manner.PACING:
-        return chance.choice((automatic, automatic, Strategies(AutomaticNegotiation(), mood, holds=True)))
-    moody, manual = Strategies(mood, mood, holds=True), Strategies(hand, hand, holds=True)
+        return chance.choice((automatic, automatic, Strategies(AutomaticNegotiation(), mood)))
+    moody, manual = Strategies(mood, mood), Strategies(hand, hand)
     return chance.choice((automatic, moody, moody, manual))
 
 

@@ -41,6 +41,8 @@ class Plan:
     """Probability to die at each commit boundary."""
     crashes: tuple[Crash, ...] = ()
     partitions: int = 0
+    outage: bool = False
+    """In the end two nodes cannot reach each other for hours: messages are given up, and people send them again."""
     full_disks: int = 0
     jumps: int = 0
     skew_ms: int = 0
@@ -65,6 +67,7 @@ def drawn(chance: random.Random) -> Plan:
         acts=chance.randint(2, 20),
         crash=maybe(chance.choice((0.005, 0.03))),
         partitions=chance.choice((0, 0, 1, 3)),
+        outage=chance.random() < 0.1,
         full_disks=chance.choice((0, 0, 0, 1)),
         jumps=chance.choice((0, 0, 1)),
         skew_ms=chance.choice((0, 0, 500, 20_000)),

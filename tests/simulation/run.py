@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.simulation.plan import Plan
 from tests.simulation.world import simulate
 
 AT_ONCE = 20
@@ -41,11 +42,11 @@ class Tally:
             self.failed = other.failed
 
 
-def some(first: int, count: int) -> Tally:
+def some(first: int, count: int, plan: Plan | None = None) -> Tally:
     """Run a few seeds, up to the first that fails."""
     tally = Tally()
     for seed in range(first, first + count):
-        story = simulate(seed)
+        story = simulate(seed, plan)
         tally.seeds += 1
         tally.packets += story.packets
         tally.commits += sum(story.commits.values())

@@ -30,6 +30,8 @@ from tests.simulation.virtual import between
 
 PATIENCE_S: Final = 4 * 3600.0
 """Virtual time that a healed world gets to come to rest: more than all attempts and pauses of a message take."""
+OUTAGE_S: Final = 2 * 3600.0
+"""Longer than a message is tried."""
 ROUNDS: Final = 4
 ENOUGH: Final = 5
 """Complaints kept."""
@@ -94,12 +96,9 @@ class World:
 
     def crashes(self, machine: Machine, *, after: bool) -> bool:
         """Whether a machine dies at this commit boundary."""
-        if self._healed:
-            return False
         if self.plan.crashes:
-            here = Crash(machine.name, machine.commits + (not after), after)
-            return here in self.plan.crashes
-        return self.plan.crash > 0 and self.chance.random() < self.plan.crash
+            return Crash(machine.name, machine.commits + (not after), after) in self.plan.crashes
+        return not self._healed and self.plan.crash > 0 and self.chance.random() < self.plan.crash
 
     # The run.
 
@@ -107,7 +106,10 @@ class World:
         await asyncio.sleep(1)
         self.network.weather = self.plan.weather
         faults = self._faults()
-        await asyncio.gather(*(o.work(self.plan.seconds, self.plan.acts) for o in self.operators))
+        work = [o.work(self.plan.seconds, self.plan.acts) for o in self.operators]
+        if self.plan.outage:
+            work.append(self._outage())
+        await asyncio.gather(*work)
         for fault in faults:
             fault.cancel()
         await self._heal()
@@ -125,7 +127,7 @@ class World:
             at = [self.chance.uniform(0, self.plan.seconds) for _ in range(times)]
             faults.extend(self._loop.call_later(delay, what) for delay in at)
 
-        at_some_time(self.plan.partitions, self._cut)
+        at_some_time(self.plan.partitions, lambda: self._cut(between(self.chance, 0.1, 600.0)))
         at_some_time(self.plan.full_disks, self._fill_disk)
         at_some_time(self.plan.jumps, self._jump)
         at_some_time(round(10 * self.plan.crash), self._kill)
@@ -138,7 +140,7 @@ class World:
         if (life := self._some_machine().life) is not None:
             life.end()
 
-    def _cut(self) -> None:
+    def _cut(self, seconds: float) -> None:
         pair = frozenset(self.chance.sample(list(self.machines), 2))
         self.note("cut", sorted(pair))
         self.network.cuts.add(pair)
@@ -147,7 +149,7 @@ class World:
             self.note("mended", sorted(pair))
             self.network.cuts.discard(pair)
 
-        self._loop.call_later(between(self.chance, 0.1, 600.0), mend)
+        self._loop.call_later(seconds, mend)
 
     def _fill_disk(self) -> None:
         machine = self._some_machine()
@@ -160,6 +162,11 @@ class World:
         ms = self.chance.choice((-1, 1)) * int(1000 * between(self.chance, 0.1, 1800.0))
         self.note("clock jumps", f"{machine.name} {ms} ms")
         machine.clock.offset_ms += ms
+
+    async def _outage(self) -> None:
+        await asyncio.sleep(self.chance.uniform(0, self.plan.seconds))
+        self._cut(OUTAGE_S)
+        await asyncio.sleep(OUTAGE_S)
 
     async def _heal(self) -> None:
         """From now on there are no faults; what has fallen stands up."""
@@ -180,13 +187,11 @@ class World:
                 raise Broken
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 300.0)
-            if pause > 200:  # a person looks after some minutes
-                await self._retry_dead()
-
-    async def _retry_dead(self) -> None:
-        for operator in self.operators:
-            if operator.machine.peek(dead):
-                await operator.do(operator.retry_dead_letters)
+            for operator in self.operators:
+                if given_up := operator.machine.peek(dead):
+                    await operator.do(operator.retry_dead_letters)
+                    if not self.plan.outage:
+                        self.failed(f"{operator.machine.name} has given up {[m.event for m in given_up]} too early")
 
     def _quiet(self) -> bool:
         return self.network.under_way == 0 and not self._unfinished()
@@ -226,8 +231,11 @@ class World:
         async def renew(node: Node) -> None:
             await node.refresher.fresh(record.id, force=True)
 
-        if await operator.do(get) or (await operator.do(renew) and await operator.do(get)):
-            return
+        for _ in range(3):
+            await self._rest()  # who has died is up again
+            if await operator.do(get):
+                return
+            await operator.do(renew)
         after = operator.machine.peek(lambda tx: tx.transfers.get(record.id))
         if after.process.state is transfer.State.STARTED:
             self.failed(f"{operator.machine.name}: transfer {record.id} is started, but its data cannot be had")
