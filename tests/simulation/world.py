@@ -50,6 +50,7 @@ class World:
         self.chance = random.Random(seed)  # noqa: S311 - it must be predictable
         self._loop = asyncio.get_running_loop()
         self._healed = False
+        self._crashes = set(plan.crashes)
         self.network = Network(self, self.chance)
         self.machines: dict[str, Machine] = {}
         for name, opened in zip(NAMES, databases, strict=False):
@@ -96,8 +97,10 @@ class World:
 
     def crashes(self, machine: Machine, *, after: bool) -> bool:
         """Whether a machine dies at this commit boundary."""
-        if self.plan.crashes:
-            return Crash(machine.name, machine.commits + (not after), after) in self.plan.crashes
+        here = Crash(machine.name, machine.commits + (not after), after)
+        if here in self._crashes:
+            self._crashes.remove(here)  # the next process of this machine gets past it
+            return True
         return not self._healed and self.plan.crash > 0 and self.chance.random() < self.plan.crash
 
     # The run.
