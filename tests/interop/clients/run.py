@@ -94,7 +94,7 @@ def _do(command: list[str]) -> None:
         raise NotHereError(f"{command[0]} took longer than {INSTALL_S} s") from error
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise NotHereError(f"{' '.join(command[:3])}: {last}")
+        raise NotHereError(f"{Path(command[0]).name} {' '.join(command[1:3])}: {last}")
 
 
 async def _cases(python: Path, client: str, only: str) -> int:
@@ -150,7 +150,10 @@ def main() -> int:
     for name in [name for name in os.environ if name.startswith("CONNECTOR_")]:
         del os.environ[name]  # they would reach the nodes
     os.environ["CONNECTOR_DATA_PLANE_TOKEN_LIFETIME"] = str(TOKEN_LIFETIME_S)
-    fine = [_run(python, client, options.only) for client in clients]
+    try:
+        fine = [_run(python, client, options.only) for client in clients]
+    except KeyboardInterrupt:
+        return 130  # as a shell says it
     return 0 if all(fine) else 1
 
 
