@@ -22,12 +22,14 @@ from connector.exchange.states import NEGOTIATION, TRANSFER
 from connector.http.limits import Allowed, Buckets, Holdings, Limited, Turnstile, network_of
 from connector.http.middleware import HELD
 from connector.protocol import negotiation, transfer
+from connector.protocol.errors import LocalError
 from connector.protocol.process import Role
 
 WINDOW_MS: Final = 60_000
 _BUSY_MS: Final = 1000
 _FULL_MS: Final = 60_000
 _LONGEST_NAME: Final = 200
+_PROTOCOL: Final = "protocol"
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -62,7 +64,7 @@ class Refusals:
 
 
 class Door:
-    """One for all surfaces of a listener, so that a stranger has one patience to use up. Without `allowed`: open."""
+    """The limits of all surfaces of a listener. Without `allowed` it is open."""
 
     def __init__(
         self,
@@ -79,23 +81,30 @@ class Door:
         self._pulls = Turnstile(each=a.pulls_at_once)
         self._holdings = Holdings()
 
-    async def proven(self, request: web.Request, check: Callable[[], Awaitable[T]]) -> T:
-        """Have a token checked. Raise what `check` raises, or Limited if this address has had too many refused."""
-        address = network_of(request.remote)
-        if wait := self._failures.take(address, self._now()):
-            raise self._limited("failures", address, "too many tokens from this address were refused", wait)
-        owner = await check()
-        self._failures.give_back(address)
+    async def proven(self, request: web.Request, surface: str, check: Callable[[], Awaitable[T]]) -> T:
+        """Have a token checked. Raise what `check` raises, or Limited if this address has had too many refused.
+
+        Each surface counts for itself: who polls for data with an expired token may still send messages.
+        """
+        key = (surface, network_of(request.remote))
+        if wait := self._failures.take(key, self._now()):
+            raise self._limited("failures", key[1], "too many tokens from this address were refused", wait)
+        try:
+            owner = await check()
+        except LocalError:
+            self._failures.give_back(key)  # not the token's fault
+            raise
+        self._failures.give_back(key)
         return owner
 
     async def caller(self, request: web.Request, check: Callable[[], Awaitable[Caller]]) -> Caller:
         """The counterparty that sent a protocol message, within its limits. Raise as `check` does, or Limited."""
-        caller = await self.proven(request, check)
+        caller = await self.proven(request, _PROTOCOL, check)
         new = caller.id not in self._rates
         if wait := self._rates.take(caller.id, self._now()):
             raise self._limited("rate", caller.id, "too many requests in a short time", wait)
         if new:
-            self._failures.take(network_of(request.remote), self._now())
+            self._failures.take((_PROTOCOL, network_of(request.remote)), self._now())
         self._hold(request, self._requests, caller.id, "requests", "too many requests at the same time")
         return caller
 

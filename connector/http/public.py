@@ -31,6 +31,7 @@ from connector.protocol.errors import ConnectorError, PeerError, Unreachable
 PATH: Final = "/public"
 SILENCE_S: Final = 60.0
 """A consumer that sends a body may pause so long."""
+_DATA: Final = "data"
 _MAX_FORM: Final = 64 << 10
 _ROUTED: Final = tuple(method for method in METHODS if method != "HEAD")  # aiohttp routes HEAD with GET
 _TAIL: Final = "/{tail}"
@@ -46,7 +47,7 @@ def public_routes(plane: EmbeddedDataPlane, path: str = PATH, door: Door | None 
     limits = door or Door()
 
     async def data(request: web.Request) -> web.StreamResponse:
-        access = await limits.proven(request, lambda: plane.grant_for(request.headers.get("Authorization")))
+        access = await limits.proven(request, _DATA, lambda: plane.grant_for(request.headers.get("Authorization")))
         limits.pull(request, access.claims.transfer_id)
         return await deliver(request, plane.gate, access, _ask(request))
 
@@ -114,7 +115,7 @@ async def _refresh(plane: EmbeddedDataPlane, limits: Door, request: web.Request)
     if not given["refresh_token"]:
         raise PeerError(400, "refresh_token is missing", "refresh_token")
     access, renewed = await limits.proven(
-        request, lambda: plane.refresh(request.headers.get("Authorization"), given["refresh_token"])
+        request, _DATA, lambda: plane.refresh(request.headers.get("Authorization"), given["refresh_token"])
     )
     lifetime = plane.lifetime_s
     body = {"access_token": access, "refresh_token": renewed, "expires_in": lifetime, "expires": lifetime}

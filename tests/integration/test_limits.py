@@ -262,6 +262,28 @@ async def test_access_tokens_cannot_be_tried_out(monkeypatch: pytest.MonkeyPatch
             assert (await told.json())["errors"]
 
 
+async def test_an_asset_that_we_cannot_serve_is_no_fault_of_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    behind(monkeypatch, failures_per_minute=3)
+    async with dataplane_world.running() as w:
+        await w.open({"type": "Unknown"})
+        for _ in range(5):
+            async with w.ask() as answer:
+                assert answer.status == 500
+
+
+async def test_who_polls_with_an_expired_token_may_still_send_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with limited(tmp_path, monkeypatch, failures_per_minute=2) as us:
+        url = f"{us.running.public.url}/public"
+        statuses = []
+        for _ in range(4):
+            async with us.session.get(url, headers={"Authorization": "expired"}) as answer:
+                statuses.append(answer.status)
+        assert statuses == [403, 403, 429, 429]
+        assert (await us.post("/catalog/request", CATALOG)).status == 200
+
+
 async def hello(_: web.Request) -> web.Response:
     return web.Response(text="hello")
 

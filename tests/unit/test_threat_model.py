@@ -1,4 +1,4 @@
-"""The threat model names what exists: every row a module and a test. And the proofs that are about the source itself."""
+"""The threat model names what exists: every row a module and a test. And proofs that are about the source itself."""
 
 import ast
 import re
