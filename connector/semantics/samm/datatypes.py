@@ -6,6 +6,7 @@ Schema says that IRIs and relative references are good, which the official `uri`
 """
 
 import struct
+import sys
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -76,8 +77,8 @@ _MANY_LANGUAGES: Final[Schema] = {
     "patternProperties": {"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$": {"type": "string"}},
     "additionalProperties": False,
 }
-_LARGEST: Final = 308
-"""Decimal exponent of the largest double: what is larger is no JSON number that others can read."""
+_LARGEST: Final = Decimal(sys.float_info.max)
+"""What is larger is no JSON number that others can read."""
 _FLOAT_DIGITS: Final = 9
 """Decimal digits that tell every 32-bit float from its neighbours."""
 
@@ -140,23 +141,27 @@ def number(literal: Literal, name: str) -> int | float | None:
         raise Invalid(f"'{literal.text[:40]}' in the model is no value of {name}") from None
     if not value.is_finite():
         return None
-    if value.adjusted() > _LARGEST:
+    if value.copy_abs() > _LARGEST:
         raise Invalid(f"{literal.text[:40]} in the model is larger than any number in JSON")
     return int(value) if value == value.to_integral_value() else float(value)
 
 
 def rounded(value: float) -> int | float:
     """Give a bound of xsd:float as the official generator has it: the shortest decimal of the nearest 32-bit float."""
-    try:
-        packed = struct.pack("f", value)
-    except OverflowError:
-        return 0
-    for digits in range(1, _FLOAT_DIGITS + 1):
-        text = f"{value:.{digits}g}"
-        if struct.pack("f", float(text)) == packed:
-            break
-    short = float(text)
+    if (packed := _packed(value)) is None:
+        return 0  # as for infinity
+    (exact,) = struct.unpack("<f", packed)
+    texts = (f"{exact:.{digits}g}" for digits in range(1, _FLOAT_DIGITS + 1))
+    short = next(float(text) for text in texts if _packed(float(text)) == packed)
     return int(short) if short.is_integer() else short
+
+
+def _packed(value: float) -> bytes | None:
+    """The nearest 32-bit float; None if it is infinite."""
+    try:
+        return struct.pack("<f", float(value))
+    except OverflowError:
+        return None
 
 
 def entire(pattern: str) -> str:

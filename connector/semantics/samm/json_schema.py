@@ -7,6 +7,7 @@ definitions, so a schema is a third the size. The URNs of Aspect and Entities ar
 
 from typing import Final
 
+from connector.protocol.errors import Invalid
 from connector.semantics.samm import datatypes
 from connector.semantics.samm.datatypes import Schema, entire, json_value, number
 from connector.semantics.samm.model import (
@@ -76,7 +77,10 @@ class _Writer:
         return schema
 
     def _property(self, prop: Property) -> Schema:
-        schema = self._characteristic(prop.characteristic)
+        try:
+            schema = self._characteristic(prop.characteristic)
+        except Invalid as fault:
+            raise Invalid(f"{prop.urn}: {fault.reason}") from None
         return self._or_null(schema) if prop.optional and self._rules.null_optional else schema
 
     def _entity(self, entity: Entity) -> Schema:
