@@ -35,13 +35,19 @@ from connector.protocol.negotiation_messages import (
 from connector.protocol.process import Role
 
 Change = Callable[[Tx, Negotiation], Negotiation]
+Again = Callable[[Tx, Negotiation], Negotiation | None]
+"""What a message changes that comes where it has come before; None if it is to be taken like any other."""
 
 
 def message_key(message: Message) -> str:
-    """What a repeat is recognised by: the message's `@id`, or a digest for peers that send none."""
-    if message.id is not None:
-        return message.id
-    return hashlib.sha256(json.dumps(message.to_json(), sort_keys=True).encode()).hexdigest()
+    """What a repeat is recognised by: the message's `@id`, or its content for peers that send none."""
+    return message.id if message.id is not None else message_content(message)
+
+
+def message_content(message: Message) -> str:
+    """A digest of what the message says, its `@id` aside."""
+    said = {name: value for name, value in message.to_json().items() if name != "@id"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def check_address(node: Node, url: str, pointer: str) -> None:
@@ -170,7 +176,17 @@ async def receive_agreement(node: Node, caller: Caller, pid: str, message: Contr
         tx.agreements.add(agreement)
         return replace(record, agreement_id=agreement.id)
 
-    await _take(node, caller, pid, Event.AGREE, message, change)
+    def again(tx: Tx, record: Negotiation) -> Negotiation | None:
+        """A provider that has forgotten our answer agrees anew, under another id: its last word counts (EDC)."""
+        former, unverified = record.agreement_id, record.process.state is State.AGREED
+        leaving = record.process.pending is not None and record.process.pending.event is Event.TERMINATE
+        if former in (None, policy.id) or not unverified or leaving:
+            return None
+        record = change(tx, record)
+        tx.agreements.delete(former or "")
+        return acknowledged(node, tx, record, Event.AGREE, ours=False, detail=f"in the place of agreement {former}")
+
+    await _take(node, caller, pid, Event.AGREE, message, change, again)
 
 
 def _agreement(node: Node, caller: Caller, record: Negotiation, policy: Policy) -> Agreement:
@@ -228,11 +244,20 @@ async def receive_termination(
 
 
 async def _take(
-    node: Node, caller: Caller, pid: str, event: Event, message: Message, change: Change | None = None
+    node: Node,
+    caller: Caller,
+    pid: str,
+    event: Event,
+    message: Message,
+    change: Change | None = None,
+    again: Again = lambda _tx, _record: None,
 ) -> None:
     def tx(tx: Tx) -> None:
         record = checked_pids(tx, _load(tx, caller, pid), message)
-        process = record.process.receive(event, message_key(message), unique=message.id is not None)
+        if (renewed := again(tx, record)) is not None:
+            tx.negotiations.save(renewed)
+            return
+        process = record.process.receive(event, message_key(message), content=message_content(message))
         if process is record.process:
             return  # a repeat: what it asked for is done
         record = _settled(node, tx, record, event)

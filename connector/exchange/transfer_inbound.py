@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from connector.exchange.moves import checked_pids
-from connector.exchange.negotiation_inbound import check_address, message_key
+from connector.exchange.negotiation_inbound import check_address, message_content, message_key
 from connector.exchange.node import Node
 from connector.exchange.ports import Caller, Tx
 from connector.exchange.records import Agreement, Edr, Peer, Transfer
@@ -198,7 +198,7 @@ async def _take(
 ) -> None:
     def tx(tx: Tx) -> None:
         record = checked_pids(tx, _load(tx, caller, pid), message)
-        process = record.process.receive(event, message_key(message), unique=message.id is not None)
+        process = record.process.receive(event, message_key(message), content=message_content(message))
         if process is record.process:
             return  # a repeat: what it asked for is done
         record = _settled(node, tx, record, event)

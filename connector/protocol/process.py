@@ -5,14 +5,17 @@ process knows its last agreed `state` and, while we wait for an answer, the `pen
 real networks shape the three moves below:
 
 - An answer may get lost. A message from the peer that is legal only *after* our pending one proves that ours arrived.
-- A message may arrive twice. Its `@id` is remembered in `seen`; a repeat changes nothing and is answered as before.
+- A message may arrive twice. Its `@id` is remembered in `seen`; a repeat changes nothing and is answered as before. A
+  peer that has forgotten our answer says the same again under a fresh `@id` (EDC does, when our next message reaches it
+  before it has stored that answer), so what a message says is remembered too, and counts while our own next message
+  has no answer: only then may the peer still be a step behind.
 - Two messages may cross. The members of an `Event` stand in order of precedence: of two that cross, the later one (or
   either, of two equal ones) is taken and takes the place of the other. The earlier one is refused for now (503), so its
   sender repeats it until the crossing is settled. Whoever has sent a termination has left, and says so for good (400).
 
 Once everything is answered, both sides are in the same state. Three things are beyond what one side can know: a copy of
 a message that was taken back and is still under way after the message in its place has been answered; a consumer that
-gives up before it has learned the provider's pid; and more than `REMEMBERED` messages between a message and its repeat.
+gives up before it has learned the provider's pid; and very many messages (`REMEMBERED`) between one and its repeat.
 
 The tables are in `negotiation` and `transfer`; nothing here knows a state by name.
 """
@@ -23,8 +26,8 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from connector.protocol.errors import Conflict, PeerError
 
-REMEMBERED = 32
-"""Message ids kept per process; a peer that repeats anything older is told that it is illegal now."""
+REMEMBERED = 64
+"""Ids and contents of messages kept per process; who repeats anything older is told that it is illegal now."""
 
 
 class Role(StrEnum):
@@ -123,18 +126,19 @@ class Process(Generic[State, Event]):
         after = self.after_pending
         return replace(self, state=after, pending=None) if (after, event, self.us.other) in self.TABLE else self
 
-    def receive(self, event: Event, key: str, *, unique: bool = True) -> Self:
+    def receive(self, event: Event, key: str, *, content: str | None = None) -> Self:
         """Take a message of the peer; a repeat returns `self`, unchanged.
 
-        unique: False if two messages may share the key (a digest of the body): such a key only tells a repeat where the
+        key: the message's `@id`, or its content if it has none.
+        content: a digest of what it says, `@id` aside, that another message may share; it only tells a repeat where the
         message is not legal anyway.
         Raise PeerError: 400 if the message is illegal, 503 if a pending message of ours has to be answered first.
         """
-        if key in self.seen and unique:
+        if key in self.seen and key != content:
             return self
         start, sender = self.proven_by(event), self.us.other
         to = self.TABLE.get((start.state, event, sender))
-        if to is None and key in self.seen:
+        if to is None and content in self.seen and (key == content or self.pending is not None):
             return self
         if to is None:
             raise PeerError(400, f"{event} from the {sender.lower()} is not legal in state {self.state or 'INITIAL'}")
@@ -142,7 +146,8 @@ class Process(Generic[State, Event]):
             if start.pending.event is self.GONE:
                 raise PeerError(400, f"{event} is too late: this side has sent {self.GONE}")
             raise PeerError(503, f"{event} must wait until {start.pending.event} of this side has been answered")
-        return replace(start, state=to, pending=None, seen=(*self.seen[1 - REMEMBERED :], key))
+        fresh = (key,) if content is None or content == key else (content, key)
+        return replace(start, state=to, pending=None, seen=(*self.seen, *fresh)[-REMEMBERED:])
 
     def abandon(self) -> Self:
         """End without telling the peer: it never answered our first message, or it refuses to go on."""

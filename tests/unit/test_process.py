@@ -106,13 +106,27 @@ class TestRepeats:
         assert contract(C, N.VERIFIED).receive(NEvent.FINALIZE, "theirs").over
 
     def test_equal_bodies_are_two_messages_where_both_are_legal(self) -> None:
-        paused = moving(P, T.STARTED).receive(TEvent.SUSPEND, "digest", unique=False)
+        paused = moving(P, T.STARTED).receive(TEvent.SUSPEND, "digest", content="digest")
         resumed = paused.send(TEvent.START, "m").answered("m", ok=True)
-        assert resumed.receive(TEvent.SUSPEND, "digest", unique=False).state is T.SUSPENDED
+        assert resumed.receive(TEvent.SUSPEND, "digest", content="digest").state is T.SUSPENDED
 
     def test_equal_bodies_are_a_repeat_where_the_second_is_not_legal(self) -> None:
-        paused = moving(P, T.STARTED).receive(TEvent.SUSPEND, "digest", unique=False)
-        assert paused.receive(TEvent.SUSPEND, "digest", unique=False) is paused
+        paused = moving(P, T.STARTED).receive(TEvent.SUSPEND, "digest", content="digest")
+        assert paused.receive(TEvent.SUSPEND, "digest", content="digest") is paused
+
+    def test_a_step_said_again_under_a_new_id_is_a_repeat_while_our_next_message_has_no_answer(self) -> None:
+        """EDC 0.14.1: our FINALIZE met a 409, and EDC had forgotten that its VERIFY was answered."""
+        verified = contract(P, N.AGREED).receive(NEvent.VERIFY, "one", content="verify")
+        answering = verified.send(NEvent.FINALIZE, "m")
+        assert answering.receive(NEvent.VERIFY, "two", content="verify") is answering
+        for process in (verified, answering.answered("m", ok=True)):
+            with pytest.raises(PeerError, match="VERIFY from the consumer is not legal"):
+                process.receive(NEvent.VERIFY, "two", content="verify")
+
+    def test_the_same_step_with_another_content_is_no_repeat(self) -> None:
+        agreed = contract(C, N.REQUESTED).receive(NEvent.AGREE, "one", content="these terms").send(NEvent.VERIFY, "m")
+        with pytest.raises(PeerError, match="AGREE from the provider is not legal"):
+            agreed.receive(NEvent.AGREE, "two", content="other terms")
 
     def test_only_the_newest_ids_are_remembered(self) -> None:
         process = moving(C, T.STARTED)
