@@ -64,10 +64,12 @@ class Dispatcher:
     def due_since(self) -> int | None:
         """Since when (ms) the message that waits longest for an attempt has been due, None if none waits.
 
-        It is in the past only where this side is behind: a message whose peer is away is due in the future.
+        It is in the past only where this side is behind: a message whose peer is away is due in the future, and one
+        whose host has its share of slots waits for that host.
         """
         heads = (queue[0] for queue in self._queues.values() if queue)
-        return min((head.due_at for head in heads if head.id not in self._held), default=None)
+        ours = (head for head in heads if head.id not in self._held and not self._slots.full(host(head)))
+        return min((head.due_at for head in ours), default=None)
 
     def add(self, messages: Iterable[Outgoing]) -> None:
         """Take committed messages; they leave now, or when the request they belong to has been answered."""

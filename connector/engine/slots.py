@@ -30,6 +30,10 @@ class Slots:
             given.append((host, self._take(host)))
         return given
 
+    def full(self, host: str) -> bool:
+        """Whether a host has its share: what else is for it waits for the host, not for us."""
+        return self._taken[host] >= self._per_host
+
     def _take(self, host: str) -> str:
         queue = self._waiting.pop(host)
         topic = queue.popleft()

@@ -1,7 +1,8 @@
 """`make crash`: many exchanges between two real nodes, either of which is killed again and again while they run.
 
-First on SQLite, then on PostgreSQL. The moments come from a seed; machines differ, so the same seed makes the same plan
-but not the same run. Exit code 1 if anything was lost, doubled or stuck, or if the time was not enough.
+First on SQLite, then on PostgreSQL; at the end a node starts with ten thousand open transfers. The moments come from a
+seed; machines differ, so the same seed makes the same plan but not the same run. Exit code 1 if anything was lost,
+doubled or stuck, or if the time was not enough.
 """
 
 import argparse
@@ -24,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 from connector.protocol.errors import LocalError  # noqa: E402 - after the path is set
 from connector.sandbox.cluster import binaries, driver  # noqa: E402 - after the path is set
 from connector.sandbox.databases import Databases, in_files, on_postgres  # noqa: E402 - after the path is set
+from tests.crash.crowd import starts  # noqa: E402 - after the path is set
 from tests.crash.load import Load  # noqa: E402 - after the path is set
 from tests.crash.nodes import Node, Pair, pair_of_nodes  # noqa: E402 - after the path is set
 from tests.crash.promises import EVERYTHING, Broken, judge  # noqa: E402 - after the path is set
@@ -36,6 +38,9 @@ UNRECOVERED: Final = 0.25
 """How often a node is killed while the exchanges that the last kill has stopped still stand."""
 LIMIT_S: Final = 240.0
 SETTLED_S: Final = 20.0
+CROWD: Final = 10_000
+START_S: Final = 10.0
+"""A start with a crowd, and the first exchange after it, take a few seconds; more is too much."""
 
 
 @dataclass(slots=True)
@@ -153,6 +158,16 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
+async def _crowd(count: int) -> bool:
+    """Start with a crowd, print how it went; whether that was soon enough."""
+    with _folder() as folder:
+        measured = await starts(folder, count)
+    _say("\nstart with                                          ready   first exchange   resident")
+    for start in measured:
+        _say(f"{start.what:50}  {start.ready_s:4.1f} s  {start.exchange_s:12.2f} s  {start.resident:6.0f} MiB")
+    return all(start.ready_s <= START_S and start.exchange_s <= START_S for start in measured)
+
+
 async def _all(options: argparse.Namespace) -> int:
     stores: list[tuple[str, Databases]] = [("SQLite", in_files)]
     try:
@@ -169,7 +184,8 @@ async def _all(options: argparse.Namespace) -> int:
     for tally in tallies:
         for line in tally.broken.lines:
             _say(f"{tally.database}: {line}")
-    return 0 if all(tally.held for tally in tallies) else 1
+    soon = await _crowd(CROWD)
+    return 0 if soon and all(tally.held for tally in tallies) else 1
 
 
 def main() -> int:

@@ -19,7 +19,9 @@ import pytest
 from connector.client import ApiError
 from connector.http.health import LEAST_SPACE
 from connector.protocol.errors import LocalError
+from connector.sandbox.ports import Ports
 from connector.wiring import DATABASE, start
+from tests.crash.crowd import copy_exchanges, promise
 from tests.crash.postgres import Restartable, restartable
 from tests.e2e.faults_world import Pair, pair, until
 
@@ -169,6 +171,23 @@ async def test_a_clock_that_was_wrong_when_the_node_was_stopped(tmp_path: Path) 
         await nodes.start("maker")
         await nodes.start("oem")
         await nodes.final(negotiation)
+
+
+async def test_a_start_with_many_open_transfers_and_messages_to_a_peer_that_is_gone(tmp_path: Path) -> None:
+    """New exchanges do not wait for what is old; `make crash` measures it with more."""
+    many = 1000
+    async with pair(tmp_path) as nodes:
+        await nodes.exchange()
+        await nodes.stop("maker")
+        with Ports() as ports:
+            copy_exchanges(tmp_path / "maker" / DATABASE, many)
+            promise(tmp_path / "maker" / DATABASE, many, ports.take())
+            await nodes.start("maker")
+            assert await nodes.counted("maker", "connector_outbox_messages") == many
+            await nodes.exchange()
+            assert await nodes.counted("maker", "connector_delivery_seconds_count", outcome="done") < many
+            assert await nodes.counted("maker", "connector_outbox_messages") >= many
+            assert await nodes.down("maker") == set()
 
 
 class TestPostgres:

@@ -260,6 +260,17 @@ class TestOneHost:
         assert sorted(lanes.tried[4:]) == [f"s{n}" for n in range(2, 9)]
         await lanes.dispatcher.close()
 
+    async def test_what_waits_for_its_share_is_not_overdue_here(self) -> None:
+        lanes = Lanes(lanes=2, per_host=1)
+        lanes.gates = {name: asyncio.Event() for name in "abcd"}
+        lanes.add(message("a", "a", 1, to="silent"), message("b", "b", 2, to="silent"))
+        await lanes.settle()
+        seen = [lanes.dispatcher.due_since]
+        lanes.add(message("c", "c", 3, to="other"), message("d", "d", 4, to="third"))
+        await lanes.settle()
+        assert [*seen, lanes.dispatcher.due_since] == [None, 4]  # all slots are taken: the last one waits for us
+        await lanes.dispatcher.close()
+
     async def test_hosts_take_turns(self) -> None:
         lanes = Lanes(lanes=1)
         lanes.gates["first"] = asyncio.Event()
