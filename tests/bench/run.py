@@ -4,6 +4,7 @@
     floor       aiohttp, SQLite and ES256 without a connector; always measured
     exchange    whole exchanges, reused agreements, negotiations, pulls and streams through a fresh pair of nodes
     catalog     the first page and one asset by id, over stocks of different sizes
+    schema      loading an aspect model, cold and cached, and validations beside those of jsonschema
     elsewhere   an independent measuring program on the same pair, and with --edc a real EDC pair in turns with ours
 
 Prints one table; a whole run that is not --quick also writes docs/benchmarks.md. A missed target fails nothing: the
@@ -26,7 +27,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from connector.sandbox.nodes import sandbox  # noqa: E402 - after the path is set
-from tests.bench import catalogs, elsewhere, exchanging, floor, resting  # noqa: E402 - after the path is set
+from tests.bench import catalogs, elsewhere, exchanging, floor, resting, validating  # noqa: E402 - after the path is set
 from tests.bench.bare import bare  # noqa: E402 - after the path is set
 from tests.bench.exchanging import Rounds  # noqa: E402 - after the path is set
 from tests.bench.floor import Floor  # noqa: E402 - after the path is set
@@ -35,7 +36,7 @@ from tests.bench.report import Report, write_section  # noqa: E402 - after the p
 
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
 TOOLS: Final = ROOT.parent / "shared" / "tools"
-PARTS: Final = ("rest", "exchange", "catalog", "elsewhere")
+PARTS: Final = ("rest", "exchange", "catalog", "schema", "elsewhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Run:
                 "floor": lambda: self._floor(source),  # right before what is compared with it: disks have moods
                 "exchange": lambda: self._exchange(source),
                 "catalog": self._catalog,
+                "schema": self._schema,
                 "elsewhere": self._elsewhere,
             }
             for name, run in todo.items():
@@ -129,6 +131,9 @@ class Run:
 
     async def _catalog(self) -> None:
         await catalogs.measure(self.plan.sizes, self.plan.catalog, self._known_floor(), self.report)
+
+    async def _schema(self) -> None:
+        await validating.measure(self.folder / "schemas", self.plan.starts, self.plan.rounds.repeats * 2, self.report)
 
     def _known_floor(self) -> Floor:
         if self.least is None:

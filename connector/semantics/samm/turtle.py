@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
 from typing_extensions import override
 
 from connector.protocol.errors import Invalid
@@ -42,7 +41,6 @@ _SPACED_TYPE: Final = re.compile(
     r"(?:\s+(?=\^\^))?|<[^<>\s]*>|\#[^\n]*",  # strings, IRIs and comments are passed over whole
     re.DOTALL,
 )
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,9 @@ def _decoded(content: bytes, file: Path) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError:
-        _log.warning("model file is not UTF-8, read as Latin-1", file=str(file))
+        import structlog  # noqa: PLC0415 - with what it imports it takes longer than reading a model
+
+        structlog.get_logger(__name__).warning("model file is not UTF-8, read as Latin-1", file=str(file))
         return content.decode("latin-1")
 
 
