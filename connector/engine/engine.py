@@ -128,14 +128,16 @@ class Engine:
             event.set()
 
     async def _ring(self, timer: Timer) -> None:
-        def tx(tx: Tx) -> None:
+        def tx(tx: Tx) -> Timer | None:
             kept = tx.timers.find(timer.id)
             if kept is None or kept.due_at > self._node.clock.now():
-                return  # taken back, or replaced by one that will ring by itself
+                return kept
             tx.timers.delete(timer.id)
             _RINGS[kept.kind](self._node, tx, kept)
+            return None
 
-        await self._node.store.run(tx)
+        if (later := await self._node.store.run(tx)) is not None:
+            self.timers.add((later,))  # it was replaced, or the clock was set back in this moment
 
     async def close(self) -> None:
         """Stop sending and waiting; everything promised stays in the store."""
