@@ -46,15 +46,15 @@ class Steps:
                 )
 
     async def trace(self, message: Outgoing) -> str:
-        """The trace of the process that a message is about; "" for callbacks, which go to nobody in the exchange."""
+        """The trace of the process that a message is about; "" if that is gone."""
+        about, moving = message.topic.removeprefix(PUSH), message.kind in ("transfer", "push")
         if message.kind == "callback":
-            return ""
-        topic = message.topic.removeprefix(PUSH)
-        if (known := self._traces.get(topic)) is not None:
+            about, moving = message.topic.split(":", 2)[1], message.event.startswith("transfer.")
+        if (known := self._traces.get(about)) is not None:
             return known
 
         def find(tx: Tx) -> Negotiation | Transfer | None:
-            return tx.negotiations.find(topic) if message.kind == "negotiation" else tx.transfers.find(topic)
+            return tx.transfers.find(about) if moving else tx.negotiations.find(about)
 
         record = await self._store.read(find)
         return "" if record is None else self._keep(record)

@@ -77,7 +77,7 @@ async def _attempt(node: Node, message: Outgoing, trace: str) -> Outcome:
             case "push":
                 return await _push(node, message)
             case "callback":
-                return _judge(message, await _call_back(node, message))
+                return _judge(message, await _call_back(node, message, trace))
             case _:
                 return await _tell(node, message, trace)
     except Unreachable as error:
@@ -91,14 +91,16 @@ async def _attempt(node: Node, message: Outgoing, trace: str) -> Outcome:
 async def _tell(node: Node, message: Outgoing, trace: str) -> Outcome:
     """Send a DSP message to the counterparty."""
     token = await node.identity.token(message.audience or "", address=_base(message.url))
-    headers = _MESSAGES | {"Authorization": token}
-    if trace:
-        headers["traceparent"] = traceparent(trace, message.id)
+    headers = _headers(message, trace) | {"Authorization": token}
     answer = await node.wire.send("POST", message.url, headers=headers, body=message.body, timeout_s=SEND_TIMEOUT_S)
     outcome = _judge(message, answer)
     if answer.status in _BUSY and await _taken(node, message):
         return Outcome(ok=True, reason="the peer's own state shows that it has taken this")
     return outcome
+
+
+def _headers(message: Outgoing, trace: str) -> dict[str, str]:
+    return _MESSAGES | ({"traceparent": traceparent(trace, message.id)} if trace else {})
 
 
 def _judge(message: Outgoing, answer: Answer) -> Outcome:
@@ -163,8 +165,8 @@ def _base(url: str) -> str:
     return url
 
 
-async def _call_back(node: Node, message: Outgoing) -> Answer:
-    headers = dict(_MESSAGES)
+async def _call_back(node: Node, message: Outgoing, trace: str) -> Answer:
+    headers = _headers(message, trace)
     if message.auth_key and message.auth_code_id:
         code = message.auth_code_id
         secret = await node.store.read(lambda tx: tx.secrets.find(code))

@@ -10,6 +10,7 @@ from connector.exchange import dead_letters, negotiate, transfer
 from connector.exchange.delivery import ATTEMPTS, BUSY_ATTEMPTS, LONGEST_MS, backoff_ms
 from connector.exchange.records import CallbackAddress, Outgoing, Secret
 from connector.exchange.strategy import Act, Decision, Manual, terminate
+from connector.exchange.trace import trace_of
 from connector.protocol.errors import Conflict, Invalid, LocalError, NotFound, Unreachable
 from connector.protocol.negotiation import State
 from connector.protocol.vocabulary import EDC, HTTP_PULL
@@ -271,6 +272,8 @@ class TestCallbacks:
             assert [doc["type"] for doc in got] == [
                 f"ContractNegotiation{verb}" for verb in ("Initiated", "Requested", "Agreed", "Verified", "Finalized")
             ]
+            traces = {headers["traceparent"].split("-")[1] for _, headers, _ in w.consumer.hooks.got}
+            assert traces == {trace_of(CONSUMER, record)}  # the operator's own systems can follow it as well
             last = got[-1]
             assert (last["at"], len({doc["id"] for doc in got})) == (w.clock.now(), 5)
             assert last["payload"] == {
