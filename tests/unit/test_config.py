@@ -105,6 +105,12 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_one(key: str, hint: str)
         ("management.key", 12345678),
         ("management.key", "env:NONE"),
         ("identity.kind", "oauth"),
+        ("identity.scopes", [1]),
+        ("identity.scopes", {}),
+        ("identity.keep_credentials", -1),
+        ("trusted_issuers", ["did:web:authority.example"]),
+        ("trusted_issuers", {"did:web:authority.example": 1}),
+        ("trusted_issuers", {"did:web:authority.example": [""]}),
         ("data_plane.token_lifetime", 0),
         ("directory", ["BPNL0"]),
         ("directory", {"BPNL0": 1}),
@@ -131,6 +137,42 @@ def test_a_mock_identity_does_not_leave_the_machine() -> None:
     for section in ("public", "management"):
         open_ = mock | {section: {**GOOD[section], "host": "0.0.0.0"}}  # noqa: S104 - what must be refused
         assert refusal(open_).pointer == "/identity/kind"
+
+
+DCP: dict[str, dict[str, Any]] = {
+    "identity": {"kind": "dcp"},
+    "trusted_issuers": {"did:web:authority.example": ["MembershipCredential", "BpnCredential"]},
+}
+
+
+def test_credentials_are_asked_for_as_catena_x_wants_it() -> None:
+    config = parse(GOOD | DCP, ENV)
+    assert config.trusted_issuers == {"did:web:authority.example": ("MembershipCredential", "BpnCredential")}
+    assert [scope.split(":")[1] for scope in config.scopes] == [
+        "MembershipCredential",
+        "BpnCredential",
+        "DataExchangeGovernanceCredential",
+    ]
+    assert (config.keep_credentials, config.dcp_url) == (300, "https://node.example/dcp")
+
+
+def test_with_credentials_somebody_is_trusted_and_something_is_asked_for() -> None:
+    assert refusal(GOOD | {"identity": {"kind": "dcp"}}).pointer == "/trusted_issuers"
+    assert refusal(GOOD | DCP | {"identity": {"kind": "dcp", "scopes": []}}).pointer == "/identity/scopes"
+    assert refusal(GOOD | DCP | {"node": GOOD["node"] | {"did": "provider"}}).pointer == "/node/did"
+
+
+def test_trust_and_scopes_come_from_the_environment_too() -> None:
+    env = {
+        "CONNECTOR_TRUSTED_ISSUERS": "did:web:a=*, did:web:b%3A80=MembershipCredential+BpnCredential",
+        "CONNECTOR_IDENTITY_SCOPES": "alias:A:read, alias:B",
+    }
+    config = parse(GOOD | DCP, ENV | env)
+    assert config.trusted_issuers == {
+        "did:web:a": ("*",),
+        "did:web:b%3A80": ("MembershipCredential", "BpnCredential"),
+    }
+    assert config.scopes == ("alias:A:read", "alias:B")
 
 
 def test_plain_http_is_for_development() -> None:
