@@ -10,6 +10,7 @@ from aiohttp import ClientError, web
 from connector.dataplane.tokens import AccessTokens
 from connector.exchange.records import Asset
 from connector.identity.keys import SigningKey
+from connector.policy.model import Constraint, Policy, Rule
 from connector.protocol.transfer import Event, State
 from tests.unit.dataplane_world import (
     AGREEMENT,
@@ -133,6 +134,33 @@ async def test_a_message_of_ours_counts_from_its_promise(pending: Event, expecte
         assert await status(world) == expected
         await world.put("transfers", transfer(State.REQUESTED, pending), "transfer.process.changed")
         assert await status(world) == expected
+
+
+def until(seconds: int) -> Policy:
+    return Policy((Rule("use", (Constraint("inForceDate", "lteq", f"contractAgreement+{seconds}s"),)),))
+
+
+@pytest.mark.parametrize("asked_before", [True, False])
+async def test_nothing_leaves_after_the_agreements_end_even_if_its_timer_is_late(*, asked_before: bool) -> None:
+    async with backend(hello) as there, running() as world:
+        await world.open({"type": "HttpData", "baseUrl": there})
+        await world.put("agreements", agreement(policy=until(1)), "agreement.changed")
+        if asked_before:
+            assert await status(world) == 200
+        world.clock.tick(1)
+        assert await status(world) == 200
+        world.clock.tick(0.001)
+        assert await status(world) == 403
+
+
+async def test_what_took_its_time_does_not_leave_after_a_suspension() -> None:
+    async def slow(_: web.Request) -> web.Response:
+        await world.revoke()
+        return web.Response(text="hello")
+
+    async with backend(slow) as there, running() as world:
+        await world.open({"type": "HttpData", "baseUrl": there})
+        assert await status(world) == 403
 
 
 async def test_retiring_the_agreement_ends_access_at_once() -> None:
