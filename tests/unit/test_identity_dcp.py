@@ -4,8 +4,11 @@ import asyncio
 import base64
 import gzip
 import hmac
+import re
+import tomllib
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -14,12 +17,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
+from connector.config import parse
 from connector.exchange.ports import Identity
 from connector.identity.credentials import Profile, iso, sign_credential
 from connector.identity.dcp import DcpIdentity
 from connector.identity.did import did_document, did_web_url
 from connector.identity.jws import CompactJws, b64url
 from connector.identity.keys import SigningKey
+from connector.identity.refusal import Check
 from connector.identity.tokens import SelfIssuedToken
 from connector.protocol.errors import Invalid, PeerError, Unreachable
 from tests.unit.dcp_world import (
@@ -644,3 +649,13 @@ def test_the_verifier_and_the_token_service_are_of_one_participant(world: DcpWor
 
 def test_the_bomb_is_one() -> None:
     assert len(gzip.compress(bytes(5 << 20))) < 8000
+
+
+def test_each_check_is_explained_to_operators() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "trust-partners.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)[1:] == [check.value for check in Check]
+    settings = tomllib.loads(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0])
+    good = {"did": OURS, "data": "data"}, {"url": "https://node.example"}, {"key": "env:KEY"}
+    node = dict(zip(("node", "public", "management"), good, strict=True))
+    config = parse(node | settings, {"KEY": "k" * 20})
+    assert (config.scopes, len(config.trusted_issuers)) == (SCOPES, 2)
