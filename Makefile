@@ -1,4 +1,4 @@
-# make setup | demo | test | fuzz | crash | simulate | tck | bench | lint | types | docs | lock | clean
+# make setup | demo | test | fuzz | crash | simulate | tck | interop | bench | lint | types | docs | lock | clean
 #
 # Every target does all of its own set-up and never repeats finished work: a stamp file in .venv remembers each lock file
 # that is installed. PYTHON=... chooses the interpreter; without it the first that runs and is new enough is taken.
@@ -15,7 +15,7 @@ INSTALL = if [ -x $(BIN)/uv ]; then set -- $(BIN)/uv pip install --compile-bytec
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 
-.PHONY: setup demo test fuzz crash simulate tck bench lint types docs lock clean
+.PHONY: setup demo test fuzz crash simulate tck interop bench lint types docs lock clean
 
 setup: $(VENV)/.run
 
@@ -50,6 +50,10 @@ simulate: $(VENV)/.dev
 tck: $(VENV)/.run
 	@$(BIN)/python tests/tck/run.py
 	@$(BIN)/python tests/tck/dcp.py
+
+# A real EDC where Java and the folder of tools are, the Python SDKs where a newer Python is. ONLY='restarted' picks cases of EDC's.
+interop: $(VENV)/.run
+	@$(BIN)/python tests/interop/run.py $(if $(ONLY),--only '$(ONLY)')
 
 # QUICK=1 measures less and only prints; EDC=1 measures a real EDC pair in turns with ours, where there is one.
 bench: $(VENV)/.run
