@@ -114,6 +114,7 @@ RUNS = re.compile(
 )
 OPERATORS_OWN = {
     "connector/wiring.py": "importlib.import_module",  # plug-ins, named in the settings
+    "connector/storage/postgres_upkeep.py": "subprocess.run",  # `connector db`: the tools of PostgreSQL, no shell
 }
 
 
