@@ -128,6 +128,15 @@ class TestPull:
             assert await states(w) == (State.SUSPENDED, State.SUSPENDED)
             assert await rights(w) == ([], [])
 
+    async def test_a_second_start_opens_anew_so_that_its_token_is_good(self) -> None:
+        async with world() as w:
+            await w.transfer(await w.agreed())
+            await w.pass_time(5)
+            await act(w, PROVIDER, START)
+            assert await rights(w) == (["token-2"], ["token-2"])
+            (grant,), (edr,) = await w.provider.every("grants"), await w.consumer.every("edrs")
+            assert grant.created_at == edr.created_at == w.clock.at  # tokens name the opening they belong to
+
     async def test_a_started_peer_that_refuses_a_second_start_stays_started(self) -> None:
         async with world() as w:
             await w.transfer(await w.agreed())
