@@ -14,6 +14,7 @@ from connector import __version__
 COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "serve": ("serve", "serve", "Run a node until it is told to stop."),
     "config": ("settings", "config", "Check a node's settings, list them all, print an example."),
+    "db": ("db", "db", "Migrate, check and back up a node's database."),
     "key": ("key", "key", "Show a node's public key, as the DID document that it serves."),
     "sandbox": ("sandbox", "sandbox", "Start several nodes on this machine that know one another."),
     "demo": ("demo", "demo", "Run the battery passport story in a sandbox, or on nodes that run."),

@@ -12,8 +12,12 @@ from pathlib import Path
 from connector.storage.connection import Unavailable
 
 
+class InUse(Unavailable):
+    """Another process has the database."""
+
+
 class LockFile:
-    """Holds the lock on `<database>.lock` from construction to `release`. Raises Unavailable naming the holder."""
+    """Holds the lock on `<database>.lock` from construction to `release`. Raises InUse naming the holder."""
 
     def __init__(self, database: Path) -> None:
         path = database.with_name(f"{database.name}.lock")
@@ -28,7 +32,7 @@ class LockFile:
         except OSError as error:
             holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
-            raise Unavailable(
+            raise InUse(
                 f"{database} is in use by process {holder}: stop it, or give this node another database; "
                 "to look into a running node, ask its management API"
             ) from error

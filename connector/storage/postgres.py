@@ -60,10 +60,10 @@ FAULTS: Final = Faults(
     lost=lambda database: database.closed,
     spoilt=lambda database: database.info.transaction_status == TransactionStatus.INERROR,
 )
-_SQL: Final = Sql(PGDialect_psycopg())  # type: ignore[no-untyped-call]  # SQLAlchemy has not annotated it
+SQL: Final = Sql(PGDialect_psycopg())  # type: ignore[no-untyped-call]  # SQLAlchemy has not annotated it
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _WRITES: Final = f"{_BEGIN}; SELECT pg_advisory_xact_lock({WRITER})"
-_READS: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+READS: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LOWERED: Final = """
     CREATE OR REPLACE FUNCTION lowered(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$ SELECT lower($1 COLLATE {collation}) $$
@@ -117,7 +117,7 @@ class PostgresStore(SharedStore):
         Raises Invalid if this is no such URL, Unavailable if the server cannot be reached, the tables are to be changed
         while replicas run, or a newer version has written them.
         """
-        where = _parameters(url)
+        where = parameters(url)
         store = cls(where, *await asyncio.to_thread(_connect, where, readers))
         try:
             await store._replica.start()
@@ -161,12 +161,18 @@ class PostgresStore(SharedStore):
         self._replica.doubt()
 
 
-def _parameters(url: str) -> dict[str, Any]:
+def parameters(url: str) -> dict[str, Any]:
+    """What to connect with. Raise Invalid if `url` is none of PostgreSQL's."""
     try:
         return {**DEFAULTS, **conninfo_to_dict(url)}
     except psycopg.ProgrammingError:
         # The driver's own words may repeat the password.
         raise Invalid("this is no PostgreSQL URL: use postgresql://user@host:port/database", "/store/url") from None
+
+
+def session(url: str) -> Database:
+    """A session of one's own. Raise Invalid if this is no such URL, Unavailable if the server cannot be reached."""
+    return _session(parameters(url))
 
 
 def _connect(where: Mapping[str, Any], readers: int) -> list[Connection]:
@@ -186,9 +192,9 @@ def _connect(where: Mapping[str, Any], readers: int) -> list[Connection]:
         raise
     writer, aside, *others = opened
     return [
-        Connection(writer, _SQL, FAULTS, _WRITES, partial(_to_write, where)),
-        Connection(aside, _SQL, FAULTS, _BEGIN, partial(_to_note, where)),
-        *(Connection(reader, _SQL, FAULTS, _READS, partial(_session, where)) for reader in others),
+        Connection(writer, SQL, FAULTS, _WRITES, partial(_to_write, where)),
+        Connection(aside, SQL, FAULTS, _BEGIN, partial(_to_note, where)),
+        *(Connection(reader, SQL, FAULTS, READS, partial(_session, where)) for reader in others),
     ]
 
 

@@ -40,6 +40,8 @@ import structlog
 from psycopg.pq import ExecStatus
 from sqlalchemy import (
     BigInteger,
+    Insert,
+    Select,
     Table,
     Text,
     Update,
@@ -59,6 +61,7 @@ from connector.exchange.ports import Commit
 from connector.exchange.records import Outgoing
 from connector.protocol.errors import Conflict, Invalid
 from connector.storage import codec, tables
+from connector.storage.codec import Values
 from connector.storage.connection import Connection
 from connector.storage.tx import StoreTx
 
@@ -99,13 +102,7 @@ class ReplicaTx(StoreTx):
         super().__init__(connection)
         self.me = 0
         self._swept_s = 0
-        outbox, lane = tables.outbox, tables.outbox.alias("lane")
-        runs = select(lane.c.owner).where(
-            lane.c.topic == bindparam("of_topic"), lane.c.dead == false(), lane.c.owner.is_not(None)
-        )
-        owner = func.coalesce(runs.limit(literal_column("1")).scalar_subquery(), bindparam("me", type_=BigInteger))
-        values = {name: bindparam(name) for name in codec.OUTGOING.columns} | {"owner": owner}
-        self._send = connection.sql.get("send", lambda: insert(outbox).values(values).inline())
+        self._send = connection.sql.get("send", _into_lane)
         self._take_over = [
             connection.sql.get(("take over", table.name), partial(_take_over, table))
             for table in (tables.outbox, tables.timer)
@@ -115,15 +112,7 @@ class ReplicaTx(StoreTx):
             "tell others",
             lambda: select(func.pg_notify(literal_column(CHANNEL), bindparam("note", type_=Text()))).where(others),
         )
-        given = [outbox.c[name] for name in codec.OUTGOING.columns]
-        self._given = connection.sql.get(
-            "given messages",
-            lambda: (
-                select(*given)
-                .where(outbox.c.owner == bindparam("me"), outbox.c.dead == false(), outbox.c.id == bindparam("id"))
-                .order_by(outbox.c.created_at, outbox.c.id)
-            ),
-        )
+        self._given = connection.sql.get("given message", _given)
 
     @override
     def send(self, message: Outgoing) -> None:
@@ -200,6 +189,22 @@ class ReplicaTx(StoreTx):
         """Notify the other replicas with this commit."""
         for note in _notes({"by": self.me, **head}, lists):
             self._connection.rows(self._tell_others, {"note": note, "me": self.me})
+
+
+def _into_lane() -> Insert:
+    """A message, for the replica that has undelivered ones of its topic; else for us."""
+    lane = tables.outbox.alias("lane")
+    busy = lane.c.topic == bindparam("of_topic"), lane.c.dead == false(), lane.c.owner.is_not(None)
+    runs = select(lane.c.owner).where(*busy).limit(literal_column("1")).scalar_subquery()
+    values: Values = {name: bindparam(name) for name in codec.OUTGOING.columns}
+    owner = func.coalesce(runs, bindparam("me", type_=BigInteger))
+    return insert(tables.outbox).values({**values, "owner": owner}).inline()
+
+
+def _given() -> Select[Any]:
+    outbox = tables.outbox
+    ours = outbox.c.id == bindparam("id"), outbox.c.owner == bindparam("me"), outbox.c.dead == false()
+    return select(*(outbox.c[name] for name in codec.OUTGOING.columns)).where(*ours)
 
 
 def _take_over(table: Table) -> Update:
@@ -394,7 +399,8 @@ class Replica:
         news = asyncio.create_task(self._others_changed.wait())
         loop.add_reader(session.fileno(), _answered, session, answer)
         try:
-            await asyncio.wait({answer, news}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {answer, news}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
                 await _in_thread(session.cancel_safe)
             return await answer
@@ -409,11 +415,11 @@ class Replica:
 
 async def _in_thread(fn: Callable[..., T], *args: object) -> T:
     """What `fn` returns. Who is cancelled waits for its end: it works with a session that is about to be closed."""
-    work = asyncio.get_running_loop().run_in_executor(None, fn, *args)
+    work: asyncio.Future[T] = asyncio.get_running_loop().run_in_executor(None, partial(fn, *args))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        await asyncio.wait([work])
+        await asyncio.gather(work, return_exceptions=True)
         raise
 
 

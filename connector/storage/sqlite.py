@@ -118,6 +118,19 @@ def _give_up(connections: Sequence[Connection], lock: LockFile | None) -> None:
         lock.release()
 
 
+def read_only(path: Path, *, alone: bool = False) -> sqlite3.Connection:
+    """A connection that can neither write nor checkpoint. alone: nobody else has the database, nor ever will meanwhile.
+
+    Then reading leaves no files behind. Raise sqlite3.Error.
+    """
+    return _opened(f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}", SETTINGS)
+
+
+def reader(database: sqlite3.Connection) -> Connection:
+    """What reads the records of a database that was opened with `read_only`."""
+    return Connection(database, _SQL, FAULTS, "BEGIN")
+
+
 def _opened(uri: str, settings: Sequence[str]) -> sqlite3.Connection:
     """A connection without Python's own transactions; one thread at a time uses it, though another has opened it."""
     database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=512)

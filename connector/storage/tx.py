@@ -1,13 +1,15 @@
 """One transaction as the use cases see it: the repositories, and what is promised for after the commit."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, delete, false, select
+from sqlalchemy import BigInteger, Select, bindparam, delete, false, select
 from typing_extensions import override
 
 from connector.exchange.ports import Commit, Tx
 from connector.exchange.records import Happened, Outgoing, Timer
 from connector.storage import codec, fields, tables
+from connector.storage.codec import Codec
 from connector.storage.connection import Connection
 from connector.storage.offers import MaterialisedOffers
 from connector.storage.repositories import AssetRepository, ProcessTableRepository, TableRepository
@@ -48,19 +50,8 @@ class StoreTx(Tx):
             " ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, kind = excluded.kind,"
             " subject = excluded.subject, detail = excluded.detail, owner = excluded.owner"
         )
-        mine, timed = [outbox.c[name] for name in codec.OUTGOING.columns], [timer.c[n] for n in codec.TIMER.columns]
-        self._all_messages = sql.get(
-            "all messages",
-            lambda: (
-                select(*mine)
-                .where(outbox.c.dead == false(), outbox.c.owner.is_not_distinct_from(bindparam("me", type_=BigInteger)))
-                .order_by(outbox.c.created_at, outbox.c.id)
-            ),
-        )
-        self._all_timers = sql.get(
-            "all timers",
-            lambda: select(*timed).where(timer.c.owner.is_not_distinct_from(bindparam("me", type_=BigInteger))),
-        )
+        self._all_messages = sql.get("all messages", _all_messages)
+        self._all_timers = sql.get("all timers", lambda: _of_us(codec.TIMER))
 
     @override
     def send(self, message: Outgoing) -> None:
@@ -119,3 +110,15 @@ class StoreTx(Tx):
         self._dropped, self._events, self._messages, self._elsewhere, self._timers = {}, [], {}, {}, {}
         self._complete = False
         return commit
+
+
+def _of_us(kind: Codec[Any]) -> Select[Any]:
+    """The records that this process takes care of."""
+    table = kind.table
+    ours = table.c.owner.is_not_distinct_from(bindparam("me", type_=BigInteger))
+    return select(*(table.c[name] for name in kind.columns)).where(ours)
+
+
+def _all_messages() -> Select[Any]:
+    outbox = tables.outbox
+    return _of_us(codec.OUTGOING).where(outbox.c.dead == false()).order_by(outbox.c.created_at, outbox.c.id)
