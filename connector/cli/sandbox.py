@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,6 +66,36 @@ def up(
         if pair_file is not None and nodes < 2:  # noqa: PLR2004 - a pair
             raise Invalid("a pair needs at least two nodes: give --nodes 2 or more")
         asyncio.run(_up(running(nodes, folder, databases), pair_file, as_json=as_json))
+
+
+@sandbox.command()
+@click.argument("host")
+@click.option(
+    "--authority",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file of the certificate authority, key included; made if missing. Nodes need not see it.",
+)
+@click.option(
+    "--dir",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where certificate.pem, key.pem and authority.pem (for the node's public.trust) are to be.",
+)
+@json_option
+def certificate(host: str, authority: Path, folder: Path, *, as_json: bool) -> None:
+    """Make a TLS certificate for HOST under a throw-away authority.
+
+    One that is there already is kept until a month before its end. It is good among nodes that trust this authority,
+    in a composition of containers for instance, and nowhere else.
+    """
+    from connector.sandbox.authority import certify  # noqa: PLC0415 - X.509 is for this command only
+
+    with refusals(as_json=as_json):
+        made = certify(host, folder, authority, now=datetime.now(UTC))
+    line = f"a {'new' if made else 'valid'} certificate for {host} is in {folder}"
+    say(Said({"host": host, "folder": str(folder), "made": made}, [line]), as_json=as_json)
 
 
 def _server(url: str | None) -> str | None:
