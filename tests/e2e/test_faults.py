@@ -12,12 +12,13 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from connector.client import ApiError
 from connector.http.health import LEAST_SPACE
+from connector.http.server import Listener, serve
 from connector.protocol.errors import LocalError
 from connector.sandbox.ports import Ports
 from connector.wiring import DATABASE, start
@@ -26,6 +27,7 @@ from tests.crash.postgres import Restartable, restartable
 from tests.e2e.faults_world import Pair, pair, until
 
 MOUNT: Final = "/bin/mount"
+REQUESTS: Final = "connector_http_request_seconds_count"
 SPACE: Final = 32 << 20
 """What is free on a small disk above what a node wants to have."""
 
@@ -188,6 +190,25 @@ async def test_a_start_with_many_open_transfers_and_messages_to_a_peer_that_is_g
             assert await nodes.counted("maker", "connector_delivery_seconds_count", outcome="done") < many
             assert await nodes.counted("maker", "connector_outbox_messages") >= many
             assert await nodes.down("maker") == set()
+
+
+async def test_a_node_sends_nothing_before_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever hears from it may have to fetch its DID document first, and answers to it."""
+    async with pair(tmp_path) as nodes:
+        await nodes.stop("maker")
+        negotiation = await nodes.negotiate()
+        await nodes.stop("oem")
+        await nodes.start("maker")
+        arrived = []
+
+        async def late(*args: Any, **how: Any) -> Listener:
+            arrived.extend([await nodes.counted("maker", REQUESTS, surface="dsp") for _ in range(5)])
+            return await serve(*args, **how)
+
+        monkeypatch.setattr("connector.wiring.serve", late)
+        await nodes.start("oem")
+        assert arrived == [0] * 10
+        await nodes.final(negotiation)
 
 
 class TestPostgres:
