@@ -1,19 +1,23 @@
 """Topics whose next message has to wait: until its time comes, or until its counterparty is heard from.
 
 One sleeper waits for the earliest of them, whether there is one or ten thousand. A counterparty that comes back does
-not have to wait for the end of a long pause: what rests for it is due at once. That is done once between two attempts
-that are due by themselves: a peer that speaks but cannot be reached drives nobody in a loop.
+not have to wait for the end of a long pause: what rests for it is due at once. When that attempt fails as well, a part
+of the next pause has to pass before it is done again: a peer that speaks but cannot be reached drives nobody in a loop.
 """
 
 import asyncio
 import heapq
 from collections.abc import Callable, Iterable
 from contextvars import Context
+from typing import Final
 
 from connector.engine.waiting import until
 from connector.exchange.delivery import LONGEST_MS
 from connector.exchange.ports import Clock
 from connector.exchange.records import Outgoing
+
+AGAIN: Final = 4
+"""The part of a pause that has to pass after an attempt that came before its time: one fourth."""
 
 
 def is_due(message: Outgoing, now: int) -> bool:
@@ -42,7 +46,8 @@ class Resting:
         self._clock = clock
         self._heads: dict[str, Outgoing] = {}
         self._heap: list[tuple[int, str]] = []
-        self._by_peer: dict[str, dict[str, None]] = {}
+        self._by_peer: dict[str, dict[str, int]] = {}
+        """For each counterparty, the topics that need not rest to the end, and from when (ms)."""
         self._hurried: set[str] = set()
         self._sleeper: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -54,10 +59,11 @@ class Resting:
         """Let a topic rest until `head` is due."""
         self._heads[topic] = head
         heapq.heappush(self._heap, (head.due_at, topic))
-        if head.id in self._hurried:
-            self._hurried.discard(head.id)  # that attempt was not its own; the next one is
-        elif not head.patient:
-            self._by_peer.setdefault(counterparty(head), {})[topic] = None
+        if not head.patient:
+            now = self._clock.now()
+            earliest = now + (head.due_at - now) // AGAIN if head.id in self._hurried else now
+            self._by_peer.setdefault(counterparty(head), {})[topic] = earliest
+        self._hurried.discard(head.id)
         if self._heap[0] == (head.due_at, topic):
             self._changed.set()
         if self._sleeper is None:
@@ -74,9 +80,11 @@ class Resting:
 
     def heard(self, peer: str) -> list[str]:
         """A counterparty is there: take out the topics that rest for it and may be tried now."""
-        topics = list(self._by_peer.pop(peer, ()))
+        now = self._clock.now()
+        topics = [topic for topic, earliest in self._by_peer.get(peer, {}).items() if earliest <= now]
         for topic in topics:
-            self._hurried.add(self._heads.pop(topic).id)
+            self._hurried.add(self._heads[topic].id)
+            self.drop(topic)
         return topics
 
     def settled(self, message: Outgoing) -> None:

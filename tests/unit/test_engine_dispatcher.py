@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from connector.engine.dispatcher import FAULT_PAUSE_MS, Dispatcher
+from connector.engine.resting import AGAIN
 from connector.exchange.hold import held, hold
 from connector.exchange.records import Outgoing
 from tests.integration.exchange_world import StillClock
@@ -211,13 +212,23 @@ class TestACounterpartyThatComesBack:
         await lanes.settle()
         assert lanes.tried == ["a", "a", "b"]
 
-    async def test_one_that_speaks_but_cannot_be_reached_is_tried_once_between_two_attempts(self, lanes: Lanes) -> None:
+    async def test_one_that_speaks_but_cannot_be_reached_gives_the_next_pause_a_fourth(self, lanes: Lanes) -> None:
         lanes.script["a"] = [self.AWAY] * 9
         lanes.add(message("a", audience="P"))
-        for attempts in (2, 4, 6):
+        for attempts in (2, 3, 4):  # the first before its time is at once
             for _ in range(5):
                 await lanes.settle()
                 lanes.dispatcher.heard("P")
+            assert len(lanes.tried) == attempts
+            await lanes.settle(self.AWAY // AGAIN)
+
+    async def test_after_an_attempt_that_was_due_by_itself_it_is_at_once_again(self, lanes: Lanes) -> None:
+        lanes.script["a"] = [self.AWAY] * 9
+        lanes.add(message("a", audience="P"))
+        for attempts in (2, 4):
+            await lanes.settle()
+            lanes.dispatcher.heard("P")
+            await lanes.settle()
             assert len(lanes.tried) == attempts
             await lanes.settle(self.AWAY)
 
