@@ -93,7 +93,7 @@ class Quiet:
         peer = self._peer(record)
         if process.pending is not None:
             yield f"{name} waits for an answer to a message that is nowhere: {process.pending}"
-        if peer is not None and peer.process.state is not process.state:
+        if peer is not None and peer.process.state is not process.state and not _unaware(record, peer):
             yield f"{name}, but {self._name(peer)}: {_lines(record)} / {_lines(peer)}"
         if peer is not None and isinstance(record, Negotiation) and process.state is negotiation.State.FINALIZED:
             ours, theirs = (self._agreements.get((self._owner[r.id], r.agreement_id or "")) for r in (record, peer))
@@ -145,6 +145,15 @@ class Quiet:
 
     def _name(self, record: Record) -> str:
         return f"{type(record).__name__.lower()} {record.id} ({record.process.us.lower()}) is {record.process.state}"
+
+
+def _unaware(*sides: Record) -> bool:
+    """Whether one side gave up before it had learned the other's pid, and the other has not said anything since.
+
+    `protocol.process` names this: nobody can be told; the other learns of it by the answer to its next message.
+    """
+    gone = [side for side in sides if any(entry.what == "abandoned" for entry in side.history)]
+    return bool(gone) and any(not side.process.over and side.process.pending is None for side in sides)
 
 
 def _terms(agreement: Agreement) -> tuple[Any, ...]:

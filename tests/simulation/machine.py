@@ -128,6 +128,8 @@ class InlineWorker(Worker):
         if self._writes and life.at_boundary(after=False):
             return
         jobs, _ = self._drain()
+        life.machine.clock.offset_ms += life.machine.jump_ms
+        life.machine.jump_ms = 0
         if self._writes and life.machine.disk_full:
             for job in jobs:
                 job.fail(Unavailable(DISK_FULL))
@@ -294,6 +296,8 @@ class Machine:
         self.clock = WallClock(self.loop, offset_ms)
         self.database = opened
         self.disk_full = False
+        self.jump_ms = 0
+        """By how much the clock is set in the middle of the next transaction."""
         self.commits = 0
         self.received: list[bytes] = []
         self.address = f"http://{name}{SUFFIX}{DSP_PATH}/{VERSION}"

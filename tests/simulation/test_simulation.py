@@ -28,7 +28,7 @@ from tests.simulation.run import main, some
 from tests.simulation.world import simulate
 
 Patch = pytest.MonkeyPatch
-PIECES, SEEDS = 4, 20
+PIECES, SEEDS = 4, 15
 ENOUGH = 60
 """A planted bug is found by one of so many seeds."""
 

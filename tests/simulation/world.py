@@ -164,7 +164,7 @@ class World:
         machine = self._some_machine()
         ms = self.chance.choice((-1, 1)) * int(1000 * between(self.chance, 0.1, 1800.0))
         self.note("clock jumps", f"{machine.name} {ms} ms")
-        machine.clock.offset_ms += ms
+        machine.jump_ms += ms  # the most delicate moment: a transaction is on its way
 
     async def _outage(self) -> None:
         await asyncio.sleep(self.chance.uniform(0, self.plan.seconds))
