@@ -106,6 +106,12 @@ class Config:
         " (`alias:type:read`); in the environment separated by commas.",
         default=tuple(f"org.eclipse.tractusx.vc.type:{name}Credential:read" for name in _CREDENTIALS),
     )
+    optional_scopes: tuple[str, ...] = setting(
+        "identity.optional_scopes",
+        "With dcp: credentials that are asked for besides, and need not be shown; policies may depend on them"
+        " (`...:DismantlerCredential:read`).",
+        default=(),
+    )
     keep_credentials: int = setting(
         "identity.keep_credentials",
         "With dcp: for how long shown credentials are kept at most, in seconds; their dates and status lists are looked"

@@ -290,6 +290,7 @@ def _identity(
         directory,
         clock,
         scopes=read_scopes(config.scopes),
+        optional=read_scopes(config.optional_scopes, "/identity/optional_scopes"),
         keep_s=config.keep_credentials,
     )
 

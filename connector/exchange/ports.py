@@ -26,6 +26,7 @@ from connector.exchange.records import (
     Transfer,
 )
 from connector.passport.verification import Verification
+from connector.policy.circumstances import ProvenCredential
 from connector.protocol.transfer_messages import DataAddress
 
 T = TypeVar("T")
@@ -224,11 +225,15 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a message, as the identity verified it. `claims` are the verified token's."""
+    """Who sent a message, as the identity verified it.
+
+    `claims` are the verified token's, the sender's own words; `credentials` are what issuers we trust say of it.
+    """
 
     id: str
     bpn: str | None
     claims: Mapping[str, object]
+    credentials: tuple[ProvenCredential, ...] = ()
 
 
 class Identity(Protocol):

@@ -18,7 +18,7 @@ from connector.policy.model import Policy
 
 def counterparty(caller: Caller) -> Counterparty:
     """The caller as the policy engine sees it."""
-    return Counterparty(caller.id, caller.bpn, caller.claims)
+    return Counterparty(caller.id, caller.bpn, caller.claims, caller.credentials)
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from connector.identity.proofs import kid_of
 from connector.identity.refusal import Check, Refusal, refusing
 from connector.identity.replay import LEEWAY_S
 from connector.identity.status_list import StatusEntry, parse_status
+from connector.policy.circumstances import ProvenCredential
 from connector.protocol.errors import Invalid, PeerError
 from connector.protocol.reading import at, checked, items, obj, optional_text, text
 
@@ -121,10 +122,9 @@ class VerifiableCredential:
         """What to call it in a log line."""
         return "/".join(self.types) or CREDENTIAL
 
-    def claims(self) -> tuple[dict[str, Any], ...]:
-        """What it says, for policies: one object for each subject."""
-        same = {"id": self.id, "types": self.types, "issuer": self.issuer, "valid_until": self.valid_until}
-        return tuple({**same, "subject": subject} for subject in self.subjects)
+    def proven(self) -> tuple[ProvenCredential, ...]:
+        """What it says, one for each subject; for policies, once everything about it is checked."""
+        return tuple(ProvenCredential(self.id, self.types, self.issuer, s, self.valid_until) for s in self.subjects)
 
 
 def _document(payload: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

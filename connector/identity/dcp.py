@@ -30,8 +30,6 @@ from connector.identity.wallets import Wallets
 from connector.protocol.errors import Invalid, PeerError
 from connector.protocol.reading import MAX_TEXT
 
-CREDENTIALS: Final = "credentials"
-"""The claim of a Caller with what its credentials say: VerifiableCredential.claims() of each, in one tuple."""
 CAPACITY: Final = 2048
 """Counterparties whose credentials are kept."""
 
@@ -40,6 +38,7 @@ _TOLD: Final = {
     403: "the sender's credentials do not allow this",
     503: "the sender cannot be verified right now; send again later with a fresh token",
 }
+_NOT_NOW: Final = 503
 _BEARER: Final = "bearer"
 _MAX_ACCESS_TOKEN: Final = 1 << 14
 log = structlog.get_logger()
@@ -48,7 +47,8 @@ log = structlog.get_logger()
 class DcpIdentity(Identity):
     """Participants by their DIDs and credentials.
 
-    verifier: judges the tokens addressed to us. scopes: what is asked of every sender, and what ours may be asked.
+    verifier: judges the tokens addressed to us. scopes: what every sender has to show; optional: what it may show
+    besides. Those we write to may ask our wallet for both.
     keep_s: how long shown credentials are kept at most; 0 asks the wallet for each message.
     """
 
@@ -63,6 +63,7 @@ class DcpIdentity(Identity):
         clock: Clock,
         *,
         scopes: Sequence[Scope],
+        optional: Sequence[Scope] = (),
         keep_s: int = 300,
     ) -> None:
         if verifier.did != sts.did:
@@ -75,6 +76,7 @@ class DcpIdentity(Identity):
         self._directory = directory
         self._clock = clock
         self._scopes = tuple(scopes)
+        self._all = (*scopes, *optional)
         self._keep = keep_s * 1000
         self._shown: Kept[tuple[VerifiableCredential, ...]] = Kept(clock, capacity=CAPACITY)
 
@@ -101,14 +103,14 @@ class DcpIdentity(Identity):
         if receiver is None:
             raise Invalid("the counterparty must be a DID, or a BPN with an entry in the BPN directory", value=audience)
         if claims is None:
-            return f"Bearer {await self._sts.with_scopes(receiver, [str(scope) for scope in self._scopes])}"
+            return f"Bearer {await self._sts.with_scopes(receiver, [str(scope) for scope in self._all])}"
         if claims.keys() != {"token"}:
             raise Invalid("a token can be given the claim `token`, no other", "/claims")
         return f"Bearer {await self._sts.with_token(receiver, claims['token'])}"
 
     @override
     async def verify(self, authorization: str | None, *, single_use: bool = True) -> Caller:
-        """Who sent this header, with the token's claims and, in `credentials`, what its credentials say.
+        """Who sent this header, with its token's claims and what its credentials say.
 
         single_use: False is a token refresh. It is asserted with a self-issued token alone: the access token in it is
         for data and opens no wallet. Raise PeerError 401, 403 or 503; the reason is logged, not told.
@@ -131,8 +133,8 @@ class DcpIdentity(Identity):
                 proven=sender is not None,
             )
             raise PeerError(refusal.status, _TOLD[refusal.status]) from None
-        claims = tuple(claim for credential in credentials for claim in credential.claims())
-        return Caller(sender, bpn, {**token.jws.payload, CREDENTIALS: claims})
+        proven = tuple(says for credential in credentials for says in credential.proven())
+        return Caller(sender, bpn, token.jws.payload, proven)
 
     async def _self_issued(self, authorization: str | None, *, single_use: bool) -> SelfIssuedToken:
         scheme, _, text = (authorization or "").strip().partition(" ")
@@ -151,7 +153,10 @@ class DcpIdentity(Identity):
             try:
                 for credential in kept:
                     await self._checks.recheck(credential)
-            except Refusal as refusal:  # the wallet may have newer ones
+            except Refusal as refusal:
+                if refusal.status == _NOT_NOW:
+                    raise
+                # the wallet may have newer ones
                 log.info("credentials do not stand any more", peer=holder, check=refusal.check.value)
                 self._shown.drop(holder)
             else:
@@ -163,7 +168,7 @@ class DcpIdentity(Identity):
     async def _ask(self, holder: str, access_token: str) -> tuple[tuple[VerifiableCredential, ...], int]:
         """What the wallet shows, checked, and until when (ms) it may be kept."""
         began = self._clock.now()
-        presentations = await self._wallets.query(holder, access_token, self._scopes)
+        presentations = await self._wallets.query(holder, access_token, self._all)
         for presentation in presentations:
             await self._prove(presentation, holder)
         credentials = tuple(c for presentation in presentations for c in presentation.credentials)

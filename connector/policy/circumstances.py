@@ -8,12 +8,30 @@ Scope = Literal["catalog", "negotiation", "transfer"]
 
 
 @dataclass(frozen=True, slots=True)
+class ProvenCredential:
+    """What a trusted issuer says of a counterparty: valid and not revoked when it was looked at.
+
+    `types` are short names (`MembershipCredential`), `subject` is the credential's as JSON, `valid_until` in ms.
+    """
+
+    id: str | None
+    types: tuple[str, ...]
+    issuer: str
+    subject: Mapping[str, object]
+    valid_until: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Counterparty:
-    """Who asks, by its verified token: participant id (a DID), BPN if a credential proves one, all proven claims."""
+    """Who asks, by its verified token: participant id (a DID), BPN if a credential proves one.
+
+    `claims` are what its token says: the counterparty's own words. `credentials` are what others say of it.
+    """
 
     id: str
     bpn: str | None
     claims: Mapping[str, object]
+    credentials: tuple[ProvenCredential, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

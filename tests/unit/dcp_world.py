@@ -201,6 +201,7 @@ class DcpWorld:
         self,
         *,
         scopes: Sequence[str] = SCOPES,
+        optional: Sequence[str] = (),
         keep_s: int = 300,
         trusted: Mapping[str, Sequence[str]] | None = None,
         directory: Mapping[str, str] | None = None,
@@ -215,6 +216,7 @@ class DcpWorld:
             Directory(directory or {}),
             self.clock,
             scopes=read_scopes(scopes),
+            optional=read_scopes(optional),
             keep_s=keep_s,
         )
 

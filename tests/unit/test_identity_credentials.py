@@ -109,7 +109,7 @@ def test_an_issuer_may_be_an_object_and_subjects_may_be_many() -> None:
     doc = made(issuer={"id": ISSUER, "name": "Authority"}, credentialSubject=[{"id": HOLDER}, {"id": ISSUER}])
     read = VerifiableCredential.parse(KEY.sign_jwt({"iss": ISSUER, "vc": doc}))
     assert (read.issuer, len(read.subjects)) == (ISSUER, 2)
-    assert [claim["subject"]["id"] for claim in read.claims()] == [HOLDER, ISSUER]
+    assert [says.subject["id"] for says in read.proven()] == [HOLDER, ISSUER]
 
 
 @pytest.mark.parametrize("sub", [ISSUER, "urn:uuid:1", HOLDER])

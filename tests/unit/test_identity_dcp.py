@@ -78,10 +78,28 @@ async def test_a_member_is_let_in_with_the_bpn_that_its_credentials_prove(world:
     port: Identity = world.identity()
     caller = await port.verify(world.header())
     assert (port.id, caller.id, caller.bpn) == (OURS, THEIRS, BPN)
-    credentials: Any = caller.claims["credentials"]
-    assert [claim["types"] for claim in credentials] == [(name,) for name in TYPES]
-    assert credentials[2]["subject"]["contractVersion"] == "1.0"
-    assert {(claim["issuer"], claim["valid_until"]) for claim in credentials} == {(AUTHORITY, NOW + YEAR_MS // 2)}
+    assert [says.types for says in caller.credentials] == [(name,) for name in TYPES]
+    assert caller.credentials[2].subject["contractVersion"] == "1.0"
+    assert {(says.issuer, says.valid_until) for says in caller.credentials} == {(AUTHORITY, NOW + YEAR_MS // 2)}
+
+
+async def test_what_a_sender_says_of_itself_is_no_credential(world: DcpWorld) -> None:
+    caller = await world.identity().verify(with_claims(credentials=[{"types": ["DismantlerCredential"]}])(world))
+    assert [says.types for says in caller.credentials] == [(name,) for name in TYPES]
+    refresh = with_claims(credentials=[{"types": ["MembershipCredential"]}])(world)
+    assert (await world.identity().verify(refresh, single_use=False)).credentials == ()
+
+
+async def test_an_optional_credential_is_asked_for_and_may_be_missing(world: DcpWorld) -> None:
+    dismantler = "org.eclipse.tractusx.vc.type:DismantlerCredential:read"
+    us = world.identity(optional=[dismantler], keep_s=0)
+    assert len((await us.verify(world.header())).credentials) == 3
+    assert world.wallet.queries[0].scope == (*SCOPES, dismantler)
+    world.shown = [*world.shown, world.vc("DismantlerCredential", subject={"activityType": "vehicleDismantle"})]
+    assert (await us.verify(world.header())).credentials[3].subject["activityType"] == "vehicleDismantle"
+    header = await us.token(THEIRS, address=ADDRESS)
+    access = SelfIssuedToken.parse(header.removeprefix("Bearer ")).jws.payload["token"]
+    assert dismantler in CompactJws.parse(access).payload["scope"].split()
 
 
 async def test_the_wallet_is_asked_once_with_a_token_of_ours_that_carries_the_senders(world: DcpWorld) -> None:
@@ -126,8 +144,7 @@ async def test_a_token_takes_no_claim_but_a_token(world: DcpWorld) -> None:
 
 async def test_more_credentials_than_asked_for_are_no_fault(world: DcpWorld) -> None:
     caller = await world.identity(scopes=SCOPES[:1]).verify(world.header())
-    shown: Any = caller.claims["credentials"]
-    assert len(shown) == 3
+    assert len(caller.credentials) == 3
 
 
 async def test_a_member_without_partner_number_is_let_in_without_one(world: DcpWorld) -> None:
@@ -197,6 +214,19 @@ async def test_a_kept_credential_is_no_good_once_it_is_revoked(world: DcpWorld) 
     status, line = await denied(us, world.header())
     assert (status, line["check"]) == (403, "credential-revoked")
     assert len(world.wallet.queries) == 2
+
+
+async def test_what_is_kept_outlives_an_outage_of_the_list_but_opens_nothing(world: DcpWorld) -> None:
+    us = world.identity(keep_s=3600)
+    await us.verify(world.header())
+    page = world.web.pages.pop(LIST)
+    world.clock.tick(301)
+    status, line = await denied(us, world.header())
+    assert (status, line["check"]) == (503, "status-list")
+    world.web.pages[LIST] = page
+    world.clock.tick(6)
+    assert (await us.verify(world.header())).bpn == BPN
+    assert len(world.wallet.queries) == 1
 
 
 async def test_a_list_says_itself_how_long_it_is_good(world: DcpWorld) -> None:
