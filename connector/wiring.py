@@ -22,6 +22,7 @@ from connector import observability
 from connector.clock import FreshIds, SystemClock
 from connector.config import DATA_PATH, DSP_PATH, Config
 from connector.dataplane.backend import Backends
+from connector.dataplane.checked import CheckedSource
 from connector.dataplane.files import FileSource
 from connector.dataplane.payloads import PayloadSource
 from connector.dataplane.plane import EmbeddedDataPlane
@@ -296,10 +297,10 @@ def _identity(
 
 
 def _sources(config: Config, backends: Backends) -> dict[str, Source]:
-    http = HttpSource(backends, config.data_url)
+    http = CheckedSource(HttpSource(backends, config.data_url), validate)
     sources: dict[str, Source] = {"HttpData": http, "ProxyHttpData": http, PASSPORT_STORE: PayloadSource(validate)}
     if config.files is not None:
-        sources["File"] = FileSource(config.files)
+        sources["File"] = CheckedSource(FileSource(config.files), validate)
     return sources
 
 

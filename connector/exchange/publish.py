@@ -34,7 +34,8 @@ def _emit(node: Node, tx: Tx, name: str, record: Asset | PolicyDefinition | Cont
 
 
 async def add_asset(node: Node, asset: Asset) -> Asset:
-    """Offer-able from now on. Raise Conflict if the id is taken."""
+    """Offer-able from now on. Raise Conflict if the id is taken, Invalid if its validation is not known."""
+    _ = asset.validation
 
     def tx(tx: Tx) -> Asset:
         tx.assets.add(asset)
@@ -46,7 +47,8 @@ async def add_asset(node: Node, asset: Asset) -> Asset:
 
 
 async def change_asset(node: Node, asset: Asset) -> None:
-    """Replace an asset, which keeps its creation time. Raise NotFound."""
+    """Replace an asset, which keeps its creation time. Raise NotFound, or Invalid if its validation is not known."""
+    _ = asset.validation
 
     def tx(tx: Tx) -> None:
         before = tx.assets.get(asset.id)

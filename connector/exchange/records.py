@@ -6,6 +6,7 @@ identity, a plain name). Field names follow EDC's management API where it has th
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any, Final, Self
 
 from connector.exchange.query import Criterion
@@ -14,11 +15,22 @@ from connector.protocol.errors import Invalid
 from connector.protocol.negotiation import NegotiationProcess
 from connector.protocol.process import Role
 from connector.protocol.transfer import TransferProcess
+from connector.protocol.vocabulary import EDC
 
 HISTORY: Final = 200
 """Timeline entries kept per process; the oldest go first."""
 SEMANTIC_ID: Final = "https://admin-shell.io/aas/3/0/HasSemantics/semanticId"
 """The asset property that names the aspect model of the payload (Catena-X CX-0002)."""
+VALIDATION: Final = f"{EDC}validation"
+"""The private property that says what happens to data that does not fit the aspect model (`Validation`)."""
+
+
+class Validation(Enum):
+    """What is done with JSON that does not fit when it is served: kept back, logged, or not looked at."""
+
+    BLOCK = "block"
+    WARN = "warn"
+    OFF = "off"
 
 
 def _identified(identifier: str) -> None:
@@ -48,6 +60,16 @@ class Asset:
         if isinstance(value, Mapping):
             value = value.get("@id")
         return value if isinstance(value, str) else None
+
+    @property
+    def validation(self) -> Validation:
+        """What is done with data that breaks the model when it is served. Raise Invalid if nobody knows the word."""
+        said = self.private_properties.get(VALIDATION, Validation.WARN.value)
+        try:
+            return Validation(said)
+        except ValueError:
+            known = ", ".join(mode.value for mode in Validation)
+            raise Invalid(f"validation must be one of {known}", f"/privateProperties/{VALIDATION}", said) from None
 
 
 @dataclass(frozen=True, slots=True)
