@@ -57,7 +57,7 @@ def did_of(port: int, path: str = "") -> str:
 
 async def run_kit(role: Role, properties: Mapping[str, str], *, verbose: bool) -> int:
     """Run one role's cases; the tool's exit code: 0 when each passed, apart from the excepted."""
-    folder = OUT / role.name
+    folder = OUT / f"{role.name}-kit"
     file = OUT / f"{role.name}.properties"
     file.write_text("".join(f"{key}={value}\n" for key, value in properties.items()), encoding="utf-8")
     command = [sys.executable, str(TOOL), "-c", str(file), "--role", role.name, "--kit", KIT, "--out", str(folder)]
@@ -111,7 +111,8 @@ def main() -> int:
     if not TOOL.is_file():
         _say("skipped: the DCP kit's runner (../shared/tools/dcp-tck) is not beside this repository")
         return 0
-    shutil.rmtree(OUT / VERIFIER.name, ignore_errors=True)
+    for name in (VERIFIER.name, f"{VERIFIER.name}-kit"):
+        shutil.rmtree(OUT / name, ignore_errors=True)
     OUT.mkdir(parents=True, exist_ok=True)
     try:
         return asyncio.run(verifier(verbose=options.verbose))
