@@ -1,7 +1,7 @@
 """Sending what was promised, and what the answer means.
 
     2xx                 it took effect
-    no answer, 5xx, 429 nobody knows: again, later, with the same `@id` (peers recognise a repeat by it)
+    no answer, 5xx, 429 nobody knows: again, later, with the same `@id` (peers recognise a repeat by it); also 405
     409, 404            a peer that is busy, or not yet done with the message before (EDC): look whether it has taken
                         ours, else again a few times, soon; but a first request has no message before it, so there
                         404 means that there is no such offer
@@ -36,7 +36,9 @@ ATTEMPTS: Final = 24
 BUSY_ATTEMPTS: Final = 6
 SEND_TIMEOUT_S: Final = 10.0
 _BUSY: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND})
-_AGAIN: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_STARTING: Final = HTTPStatus.METHOD_NOT_ALLOWED
+"""To a POST: a server that listens before its applications are there (Jetty, when an EDC starts)."""
+_AGAIN: Final = frozenset({_STARTING, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _OK: Final = range(200, 300)
 _MESSAGES: Final = {"Content-Type": "application/json"}
 

@@ -97,3 +97,11 @@ async def test_what_has_been_verified_is_not_agreed_anew(us: World) -> None:
     await us.settled(pid, "VERIFIED")
     assert (await us.post(path, us.agreement(pid, **{"@id": "anew"}))).status == 400
     assert (await us.negotiation(pid)).agreement_id == f"agreement-{pid}"
+
+
+async def test_a_server_that_is_still_starting_has_refused_nothing(us: World) -> None:
+    us.peer.answer("ContractAgreementMessage", 405, "<html>HTTP method POST is not supported by this URL</html>")
+    opened = await us.post("/negotiations/request", us.request(us.offer(await us.publish())))
+    first = await us.peer.next("ContractAgreementMessage")
+    assert (await us.peer.next("ContractAgreementMessage")).doc == first.doc
+    await us.settled(opened.doc["providerPid"], "AGREED")

@@ -187,26 +187,26 @@ async def edc(tools: Path, folder: Path) -> AsyncIterator[Edc]:
     await _run(UP_S, tool, "up", "--tuned", "--only", SIDE, *options)
     try:
         side = json.loads(file.read_bytes())[SIDE]
-        command = tuple(Path(f"/proc/{side['pid']}/cmdline").read_text(encoding="utf-8").split("\0")[:-1])
+        command = command_of(side["pid"])
         async with Client(side["management"], side["api_key"]) as client:
             yield Edc(side["participant_id"], client, side["dsp"], file, side["pid"], command)
     finally:
         await _run(STOP_S, tool, "down", *options)
 
 
-def _runs(pid: int) -> bool:
-    """True for a process that has not ended; one that only waits to be reaped has no command any more."""
+def command_of(pid: int) -> tuple[str, ...]:
+    """With what a process was started; () for one that has ended, also if it only waits to be reaped."""
     try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+        return tuple(Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")[:-1])
     except OSError:
-        return False
+        return ()
 
 
 async def end(pid: int) -> None:
     """End a process: politely, and after some seconds for certain."""
 
     async def gone() -> bool | None:
-        return None if _runs(pid) else True
+        return None if command_of(pid) else True
 
     for wish in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, Wrong):

@@ -1,4 +1,4 @@
-"""Our nodes as EDC meets them: started as any other, by a settings file, with the mock identity that the pair speaks."""
+"""Our nodes as EDC meets them: started as any other, by a settings file, with the mock identity that EDC speaks."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ class Ours:
     id: str
     client: Client
     dsp: str
-    process: NodeProcess
+    key: str
 
     @property
     def provider(self) -> Provider:
@@ -50,13 +50,13 @@ class Ours:
         return str(found[0]["@id"])
 
     async def negotiation_at(self, negotiation_id: str, *states: str, seconds: float = 20.0) -> Negotiation:
-        """The negotiation, in one of `states`; the node itself waits for the first. Raise Wrong if it goes elsewhere."""
+        """The negotiation, in one of `states`; the node waits for the first. Raise Wrong if it goes elsewhere."""
         found = await self.client.negotiations.wait(negotiation_id, states[0], timeout_s=seconds)
         must(f"our negotiation ({found.error})", found.state, *states)
         return found
 
     async def transfer_at(self, transfer_id: str, *states: str, seconds: float = 20.0) -> Transfer:
-        """The transfer, in one of `states`; the node itself waits for the first. Raise Wrong if it goes elsewhere."""
+        """The transfer, in one of `states`; the node waits for the first. Raise Wrong if it goes elsewhere."""
         found = await self.client.transfers.wait(transfer_id, states[0], timeout_s=seconds)
         must(f"our transfer ({found.error})", found.state, *states)
         return found
@@ -101,7 +101,7 @@ async def node(name: str, folder: Path, **sections: Mapping[str, object]) -> Asy
         process = await NodeProcess.start(name, home / "node.toml", home / "node.log")
     try:
         async with Client(process.ready.management, key) as client:
-            yield Ours(name, client, process.ready.dsp, process)
+            yield Ours(name, client, process.ready.dsp, key)
     finally:
         await process.stop()
 

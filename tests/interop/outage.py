@@ -85,7 +85,11 @@ class Outage:
         await self._play()
         found = await self.on.ours.negotiation_at(self.asked, "FINALIZED", seconds=ENDED_S)
         twin = await self.on.edc.twin("contractnegotiations", self.asked)
-        must("EDC's agreement", (await self.on.edc.negotiation_at(twin, "FINALIZED"))["contractAgreementId"], found.agreement_id)
+        must(
+            "EDC's agreement",
+            (await self.on.edc.negotiation_at(twin, "FINALIZED"))["contractAgreementId"],
+            found.agreement_id,
+        )
         return f"our timeline while EDC was down: {self.why}"
 
     async def negotiation(self, way: Direction) -> str:
@@ -93,7 +97,7 @@ class Outage:
         await self._play()
         begun = self.begun[way.group]
         found = await self.on.by_hand.negotiation_at(begun.negotiation.ours, "TERMINATED", seconds=ENDED_S)
-        must("whether our record names EDC's answer", "404" in (found.error or ""), True)
+        must(f"whether our record names EDC's answer ({found.error})", "404" in (found.error or ""), True)
         return f"our timeline while EDC was down: {begun.undelivered}\nour errorDetail: {found.error}"
 
     async def transfer(self, way: Direction) -> str:
@@ -106,7 +110,7 @@ class Outage:
         await client.transfers.terminate(begun.transfer.ours, "the other side has forgotten it")
         must("the old token's answer", (await self.on.get(begun.address))[0], *REFUSED)
         found = await self.on.ours.transfer_at(begun.transfer.ours, "TERMINATED", seconds=ENDED_S)
-        must("whether our record names EDC's answer", "404" in (found.error or ""), True)
+        must(f"whether our record names EDC's answer ({found.error})", "404" in (found.error or ""), True)
         return f"{note}our errorDetail: {found.error}"
 
 

@@ -49,9 +49,11 @@ def guessed(definition: str, asset: str) -> Offer:
 
 
 async def hidden_by_edc(way: WeConsume) -> str:
-    """No contract definition shows it (a plain EDC has no constraint that would); a guessed offer is refused by name."""
+    """No contract definition shows it (a plain EDC has no constraint that would); a guess is refused by name."""
     asset = named("edc")
-    await way.on.edc.client.assets.create(asset, data_address={"type": "HttpData", "baseUrl": way.on.backend.source(asset)})
+    await way.on.edc.client.assets.create(
+        asset, data_address={"type": "HttpData", "baseUrl": way.on.backend.source(asset)}
+    )
     await not_shown(way, asset)
     ours = way.on.ours
     negotiation = await ours.client.negotiations.start(way.provider, guessed(f"{asset}-offer", asset))

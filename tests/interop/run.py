@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from connector.protocol.errors import ConnectorError  # noqa: E402 - after the path is set
-from tests.interop import exchanging, many, refusing  # noqa: E402 - after the path is set
+from tests.interop import exchanging, many, page, refusing  # noqa: E402 - after the path is set
 from tests.interop.backend import backend  # noqa: E402 - after the path is set
 from tests.interop.directions import WeConsume, WeProvide  # noqa: E402 - after the path is set
 from tests.interop.edc import TOOL, Unusable, edc  # noqa: E402 - after the path is set
@@ -63,6 +63,7 @@ def cases(on: Scene) -> Iterator[Case]:
     yield from refusing.consuming(consuming)
     yield from exchanging.cases(providing)
     yield from refusing.providing(providing)
+    yield from page.cases(consuming, providing)
     for way in (consuming, providing):
         yield from many.cases(way)
     yield from Outage(on).cases()
@@ -72,7 +73,9 @@ async def edc_half(tools: Path, wanted: str, matrix: Matrix) -> None:
     """Run EDC's half, or say why it cannot be run."""
     missing = next((name for name in ("java", "javac", "mvn") if shutil.which(name) is None), None)
     if not (tools / TOOL).exists():
-        matrix.add("skip", "edc", "everything", 0, f"the tool {TOOL} is not in the folder {tools.name} beside this repository")
+        matrix.add(
+            "skip", "edc", "everything", 0, f"the tool {TOOL} is not in the folder {tools.name} beside this repository"
+        )
         return
     if missing is not None:
         matrix.add("skip", "edc", "everything", 0, f"{missing} is not on PATH (Java 17 or newer and Maven are needed)")

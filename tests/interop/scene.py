@@ -68,7 +68,7 @@ class Scene:
         """Raise Wrong unless the reference opens exactly the bytes of the asset's source."""
         status, body = await self.get(address)
         must("the data plane's answer", status, 200)
-        must("the equality of the bytes fetched and served", body == content_of(asset), True)  # noqa: FBT003
+        must("the equality of the bytes fetched and served", body == content_of(asset), True)
 
 
 def nobody() -> dict[str, Any]:
