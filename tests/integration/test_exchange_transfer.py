@@ -1,12 +1,14 @@
 """Transfers between two nodes: pull, push, pausing, ending, and what an agreement opens (DSP 2025-1, clause 8)."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from connector.exchange import agreements, edrs, negotiate, transfer
+from connector.exchange.ports import Tx
 from connector.exchange.records import Transfer
 from connector.exchange.strategy import Act, Decision, Manual, terminate
 from connector.policy.model import Constraint, Policy, Rule
@@ -360,6 +362,23 @@ class TestTheEndOfAnAgreement:
             assert await states(w) == (State.TERMINATED, State.TERMINATED)
             assert await rights(w) == ([], [])
             assert "inForceDate is not met" in ((await w.consumer.transfer()).error or "")
+
+    async def test_a_clock_that_is_set_back_in_this_moment_only_puts_the_end_off(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with world() as w:
+            await w.transfer(await w.agreed(self.UNTIL_TOMORROW))
+            store, run = w.provider.store, w.provider.store.run
+
+            async def set_back(fn: Callable[[Tx], Any]) -> Any:  # noqa: ANN401 - what `fn` returns
+                monkeypatch.setattr(store, "run", run)
+                w.clock.at -= 1000
+                return await run(fn)
+
+            monkeypatch.setattr(store, "run", set_back)
+            await w.pass_time(DAY + 1)
+            assert store.run == run  # it has happened
+            assert await states(w) == (State.TERMINATED, State.TERMINATED)
 
     async def test_a_suspended_transfer_ends_as_well(self) -> None:
         async with world() as w:
