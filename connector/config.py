@@ -144,6 +144,11 @@ class Config:
     files: Path | None = setting(
         "data_plane.files", "Folder that assets of type File may be served from; none if not set.", default=None
     )
+    models: Path | None = setting(
+        "schemas.models",
+        "Folder of aspect models, as NAMESPACE/VERSION/*.ttl; they come before those delivered with the connector.",
+        default=None,
+    )
 
     connections: int = setting(
         "limits.connections",

@@ -76,13 +76,15 @@ from connector.passport.notary import KeyNotary
 from connector.protocol.did_services import find_dsp_endpoints, service_entries
 from connector.protocol.errors import Invalid
 from connector.protocol.vocabulary import VERSION
-from connector.semantics.registry import bundled
+from connector.semantics.registry import SchemaRegistry, data_folder
 from connector.semantics.validation import validate
 from connector.storage.sqlite import SqliteStore
 from connector.storage.store import DatabaseStore, SharedStore
 
 DATABASE: Final = "connector.sqlite"
 KEY_FILE: Final = "signing-key.pem"
+SCHEMAS: Final = "schemas"
+"""Where in `node.data` the schemas of the operator's own models are remembered."""
 _BUILT_IN: Final[dict[str, dict[str, Callable[[], Any]]]] = {
     "negotiation": {"auto": AutomaticNegotiation, "manual": Manual},
     "transfer": {"auto": AutomaticTransfer, "manual": Manual},
@@ -205,7 +207,8 @@ def _node(
     wire = _client(config, stack, everywhere=config.development)
     resolver = DidResolver(wire.get, clock, allow_http=config.development)
     identity = CountedIdentity(_identity(config, store, key, resolver, directory, wire), metrics)
-    plane = _data_plane(config, store, key, identity, wire, stack, metrics)
+    schemas = SchemaRegistry(data_folder("schemas"), models=config.models, remembered=config.data / SCHEMAS)
+    plane = _data_plane(config, store, key, identity, wire, schemas, stack, metrics)
 
     async def connectors_of(did: str) -> tuple[str, ...]:
         return find_dsp_endpoints((await resolver.resolve(did)).json)
@@ -220,7 +223,7 @@ def _node(
         hooks=_client(config, stack, everywhere=True),
         data_plane=plane,
         directory=directory,
-        notary=KeyNotary(key, bundled(), resolver.key),
+        notary=KeyNotary(key, schemas, resolver.key),
         refresher=Refresher(store, identity, wire, clock),
         negotiations=CountedNegotiations(_strategy("negotiation", config.negotiation_strategy), metrics),
         transfers=CountedTransfers(_strategy("transfer", config.transfer_strategy), metrics),
@@ -247,6 +250,7 @@ def _data_plane(
     key: SigningKey,
     identity: Identity,
     wire: Outbound,
+    schemas: SchemaRegistry,
     stack: AsyncExitStack,
     metrics: Metrics,
 ) -> EmbeddedDataPlane:
@@ -257,7 +261,7 @@ def _data_plane(
         store=store,
         clock=SystemClock(),
         tokens=CountedTokens(key, SystemClock(), config.token_lifetime, metrics=metrics),
-        sources={name: CountedSource(s, name, metrics) for name, s in _sources(config, backends).items()},
+        sources={name: CountedSource(s, name, metrics) for name, s in _sources(config, backends, schemas).items()},
         assertions=identity,
         outbound=wire,
     )
@@ -296,11 +300,12 @@ def _identity(
     )
 
 
-def _sources(config: Config, backends: Backends) -> dict[str, Source]:
-    http = CheckedSource(HttpSource(backends, config.data_url), validate)
-    sources: dict[str, Source] = {"HttpData": http, "ProxyHttpData": http, PASSPORT_STORE: PayloadSource(validate)}
+def _sources(config: Config, backends: Backends, schemas: SchemaRegistry) -> dict[str, Source]:
+    judge = partial(validate, registry=schemas)
+    http = CheckedSource(HttpSource(backends, config.data_url), judge)
+    sources: dict[str, Source] = {"HttpData": http, "ProxyHttpData": http, PASSPORT_STORE: PayloadSource(judge)}
     if config.files is not None:
-        sources["File"] = CheckedSource(FileSource(config.files), validate)
+        sources["File"] = CheckedSource(FileSource(config.files), judge)
     return sources
 
 

@@ -27,7 +27,7 @@ MAX_COMPILED: Final = 64
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _ASPECT_DIALECT: Final = "http://json-schema.org/draft-04/schema"
-_SEMANTIC_ID: Final = re.compile(r"urn:[sb]amm:([A-Za-z0-9._-]+):([0-9]+\.[0-9]+\.[0-9]+)#\w+")
+_SEMANTIC_ID: Final = re.compile(r"urn:[sb]amm:([\w-]+(?:\.[\w-]+)*):([0-9]+\.[0-9]+\.[0-9]+)#\w+", re.ASCII)
 
 
 def data_folder(name: str) -> Path:
@@ -80,10 +80,12 @@ class SchemaRegistry:
     folder: holds `index.json`, {"<semantic id>": "<file name>"}, and the files it names.
     models: aspect models of the operator's own, as `<namespace>/<version>/*.ttl`; they come first.
     remembered: where the schemas made of these models are kept for the next start.
-    Raises Invalid if the index cannot be read or names a file outside the folder.
+    Raises Invalid if the index cannot be read or names a file outside the folder, or there is no folder of models.
     """
 
     def __init__(self, folder: Path, *, models: Path | None = None, remembered: Path | None = None) -> None:
+        if models is not None and not models.is_dir():
+            raise Invalid(f"the folder of aspect models, {models}, does not exist")
         self._folder = folder
         self._files = _index(folder)
         self._models = models

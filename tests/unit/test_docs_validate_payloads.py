@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from connector.cli import main
 from connector.demo_data import footprint
+from connector.exchange.records import Validation
 from connector.semantics.registry import bundled
 from connector.semantics.samm.modes import Rules
 from tests.unit.samm_world import SAMM
@@ -57,9 +58,15 @@ def test_the_line_about_a_fault_is_such_a_line(folder: Path) -> None:
 
 
 def test_every_rule_is_on_the_page() -> None:
-    assert re.findall(r"^\| `([a-z-]+)` \|", PAGE, re.MULTILINE) == [
+    table = PAGE.partition("## How strict")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == [
         rule.name.replace("_", "-") for rule in fields(Rules)
     ]
+
+
+def test_every_rule_of_serving_is_on_the_page() -> None:
+    table = PAGE.partition("## What a node validates")[2]
+    assert re.findall(r"^\| `([a-z-]+)` \| [^W]", table, re.MULTILINE) == [mode.value for mode in Validation]
 
 
 def test_every_delivered_model_is_on_the_page() -> None:

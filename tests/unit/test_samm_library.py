@@ -195,7 +195,9 @@ class TestHostility:
         assert schema_of(tmp_path, body)["properties"] == {"p": {"type": "boolean"}}
 
     def test_a_name_cannot_lead_out_of_the_root(self, tmp_path: Path) -> None:
-        (tmp_path / "secret.ttl").write_text("this is no Turtle")
+        for folder in (tmp_path / "1.0.0", tmp_path / "x" / "1.0.0"):
+            folder.mkdir(parents=True)
+            (folder / "Secret.ttl").write_text("this is no Turtle")
         for name in ("urn:samm:..:1.0.0#A", "urn:samm:../..:1.0.0#A", "urn:samm:a/../../b:1.0.0#A", "/etc/passwd#A"):
             with pytest.raises(Invalid, match="is not defined"):
                 aspect_schema(None, name, roots=(tmp_path / "x" / "y",))

@@ -22,7 +22,7 @@ MAX_BYTES: Final = 32 << 20
 MAX_ENTRIES: Final = 10_000
 """Entries of one list."""
 
-_ELEMENT: Final = re.compile(r"urn:samm:([A-Za-z0-9._-]+):([0-9]+\.[0-9]+\.[0-9]+)#[^#]+")
+_ELEMENT: Final = re.compile(r"urn:samm:([\w-]+(?:\.[\w-]+)*):([0-9]+\.[0-9]+\.[0-9]+)#[^#]+", re.ASCII)
 _FIRST, _REST, _NIL = (f"{turtle.RDF}{name}" for name in ("first", "rest", "nil"))
 
 
