@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.dsp_world import DATED, Reply, World, message, world
+from tests.integration.dsp_world import DATED, USE, Reply, World, message, world
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def agreeing(us: World) -> tuple[str, str, dict[str, Any]]:
 @pytest.mark.parametrize("same_message_id", [True, False])
 async def test_an_agreement_made_anew_takes_the_place_of_the_first(us: World, same_message_id: bool) -> None:
     pid, path, said = await agreeing(us)
-    anew = us.agreement(pid, **{"@id": "anew"}) | ({"@id": said["@id"]} if same_message_id else {})
+    anew = us.agreement(pid, USE, **{"@id": "anew"}) | ({"@id": said["@id"]} if same_message_id else {})
     assert (await us.post(path, said)).status == 200
     assert (await during(us, "ContractAgreementVerificationMessage", path, anew)).status == 200
     await us.settled(pid, "VERIFIED")
@@ -95,7 +95,7 @@ async def test_what_has_been_verified_is_not_agreed_anew(us: World) -> None:
     pid, path, said = await agreeing(us)
     assert (await us.post(path, said)).status == 200
     await us.settled(pid, "VERIFIED")
-    assert (await us.post(path, us.agreement(pid, **{"@id": "anew"}))).status == 400
+    assert (await us.post(path, us.agreement(pid, USE, **{"@id": "anew"}))).status == 400
     assert (await us.negotiation(pid)).agreement_id == f"agreement-{pid}"
 
 
