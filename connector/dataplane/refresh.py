@@ -1,8 +1,9 @@
 """The consumer's side of the token refresh: a new access token from the provider that started the transfer.
 
 Clients keep a transfer's id and never its age (tractusx-sdk), so the refresh belongs where the address is asked for.
-Several who ask at once share one refresh. A lost answer costs nothing with a provider that keeps the predecessor valid
-(see `tokens`); secrets go into the body and never into the query, which proxies write into their logs.
+Several who ask at once share one refresh, at each replica; of two replicas the first one's token stands. A lost answer
+costs nothing with a provider that keeps the predecessor valid (see `tokens`); secrets go into the body and never into
+the query, which proxies write into their logs.
 """
 
 from collections.abc import Callable, Mapping
@@ -93,7 +94,13 @@ class Refresher:
         edr = await self._store.read(lambda tx: tx.edrs.get(edr_id))
         if not due(edr):
             return edr  # done while this one was on its way here
-        after = await refresh(edr, self._identity, self._wire, self._clock)
+        try:
+            after = await refresh(edr, self._identity, self._wire, self._clock)
+        except Unreachable:
+            now = await self._store.read(lambda tx: tx.edrs.get(edr_id))
+            if now.address.get("authorization") != edr.address.get("authorization"):
+                return now  # another replica was first, and has used the refresh token up
+            raise
 
         def save(tx: Tx) -> Edr:
             now = tx.edrs.get(edr_id)  # NotFound: the transfer ended meanwhile

@@ -22,8 +22,8 @@ DEBIAN: Final = Path("/usr/lib/postgresql")
 READY_S: Final = 30.0
 STOP_S: Final = 20.0
 PAUSE_S: Final = 0.02
-SESSIONS: Final = 250
-"""Three for each of fifty nodes, and some for people."""
+SESSIONS: Final = 350
+"""Six for each of fifty nodes, and some for people."""
 TAIL: Final = 8
 """Lines of the server's log that are shown when it does not start."""
 _KEEPER: Final = """

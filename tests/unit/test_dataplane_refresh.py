@@ -192,3 +192,16 @@ async def test_a_transfer_started_anew_meanwhile_keeps_its_younger_token(consume
 async def test_there_is_no_reference_of_another_name(consumer: Consumer) -> None:
     with pytest.raises(NotFound):
         await consumer.refresher.fresh("other")
+
+
+async def test_a_token_that_another_replica_has_refreshed_meanwhile_is_taken(consumer: Consumer) -> None:
+    provider = consumer.provider
+    provider.go, provider.status = asyncio.Event(), 401
+    waiting = asyncio.create_task(consumer.refresher.fresh("t", force=True))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    consumer.store.rows["edrs"]["t"] = edr(authorization="theirs")
+    provider.go.set()
+    assert (await waiting).address["authorization"] == "theirs"
+    with pytest.raises(Unreachable):
+        await consumer.refresher.fresh("t", force=True)

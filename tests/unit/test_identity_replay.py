@@ -1,7 +1,7 @@
 import pytest
 
 from connector.identity.replay import LEEWAY_S, ReplayGuard
-from connector.protocol.errors import PeerError
+from connector.protocol.errors import LocalError, PeerError
 from tests.unit.identity_world import NOW, StillClock
 
 NOW_S = NOW // 1000
@@ -84,3 +84,48 @@ def test_forgetting_costs_as_much_as_remembering() -> None:
     clock.tick(100_000)
     admit(guard, "last", issued=NOW_S + 103_600)
     assert len(guard) == 1
+
+
+class Memory:
+    """What replicas share; `fault` is what it raises."""
+
+    def __init__(self) -> None:
+        self.until: dict[str, int] = {}
+        self.fault: LocalError | None = None
+
+    async def first_use(self, key: str, *, until_s: int, now_s: int) -> bool:
+        assert now_s == NOW_S
+        if self.fault is not None:
+            raise self.fault
+        first = key not in self.until
+        self.until.setdefault(key, until_s)
+        return first
+
+
+class TestReplicas:
+    async def use(self, guard: ReplayGuard, jti: str) -> None:
+        await guard.use("did:a", jti, issued_s=NOW_S, expires_s=NOW_S + 60)
+
+    async def test_a_token_is_good_for_one_of_them(self) -> None:
+        memory = Memory()
+        a, b = (ReplayGuard(StillClock(), shared=memory) for _ in "ab")
+        await self.use(a, "x")
+        for guard in (a, b):
+            with pytest.raises(PeerError, match="used before") as refused:
+                await self.use(guard, "x")
+            assert refused.value.status == 401
+        await self.use(b, "y")
+        assert list(memory.until.values()) == [NOW_S + 60 + LEEWAY_S + 1] * 2
+
+    async def test_what_cannot_be_told_is_refused_for_now(self) -> None:
+        memory = Memory()
+        memory.fault = LocalError("the database is away")
+        with pytest.raises(PeerError, match="again with a fresh token") as refused:
+            await self.use(ReplayGuard(StillClock(), shared=memory), "x")
+        assert refused.value.status == 503
+
+    async def test_without_others_nothing_is_shared(self) -> None:
+        guard = ReplayGuard(StillClock())
+        await self.use(guard, "x")
+        with pytest.raises(PeerError, match="used before"):
+            await self.use(guard, "x")
