@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,6 +12,9 @@ from connector.cli.terminal import json_option, refusals
 
 if TYPE_CHECKING:
     from connector.wiring import RunningNode
+
+FILES: Final = 65_536
+"""Open files that are enough for all caps on connections together."""
 
 
 @click.command()
@@ -37,6 +40,7 @@ def serve(file: Path, parent_fd: int | None, *, as_json: bool) -> None:
     """
     with refusals(as_json=as_json):
         settings = config.load(file)
+        take_open_files()
         with asyncio.Runner(loop_factory=_fast_loop()) as runner:
             runner.run(_serve(settings, parent_fd, as_json=as_json))
 
@@ -59,6 +63,17 @@ async def _serve(settings: config.Config, parent_fd: int | None, *, as_json: boo
     finally:
         for task in following:
             task.cancel()
+
+
+def take_open_files() -> None:
+    """Take what the system allows: a connection is a file, and the usual 1024 are fewer than the caps."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - there is none on Windows
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _fast_loop() -> "type[asyncio.AbstractEventLoop] | None":

@@ -45,12 +45,16 @@ _MESSAGES: Final = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one attempt ended. `ok`: taken; `final`: refused for good; neither: try again, `answered` if told so."""
+    """How one attempt ended. `ok`: taken; `final`: refused for good; neither: try again, `answered` if told so.
+
+    wait_ms: how long the peer wants to be left alone at least.
+    """
 
     ok: bool
     reason: str = ""
     final: bool = False
     answered: bool = False
+    wait_ms: int = 0
     ack: Any = None
 
 
@@ -112,7 +116,13 @@ def _judge(message: Outgoing, answer: Answer) -> Outcome:
     nothing = answer.status == HTTPStatus.NOT_FOUND and message.url.endswith("/negotiations/request")
     busy = answer.status in _BUSY and not nothing and message.attempts + 1 < BUSY_ATTEMPTS
     again = answer.status in _AGAIN or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return Outcome(ok=False, reason=reason, final=not (busy or again), answered=True)
+    return Outcome(ok=False, reason=reason, final=not (busy or again), answered=True, wait_ms=_retry_after_ms(answer))
+
+
+def _retry_after_ms(answer: Answer) -> int:
+    """The peer's Retry-After in whole seconds (RFC 9110, 10.2.3), no longer than our own longest pause; 0 if none."""
+    seconds = answer.headers.get("Retry-After", "")
+    return min(int(seconds[:9]) * 1000, LONGEST_MS) if seconds.isascii() and seconds.isdecimal() else 0
 
 
 def _ack(message: Outgoing, answer: Answer) -> ContractNegotiation | TransferProcess | None:
@@ -203,7 +213,7 @@ def _postpone(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> Outgoi
         return None  # taken back while it was on its way
     attempts, now, reason = message.attempts + 1, node.clock.now(), outcome.reason
     dead = outcome.final or attempts >= ATTEMPTS
-    due = now + backoff_ms(attempts, node.jitter())
+    due = now + max(backoff_ms(attempts, node.jitter()), outcome.wait_ms)
     after = replace(message, attempts=attempts, due_at=due, last_error=reason[:2000], dead=dead)
     tx.outbox.save(after)
     if dead:

@@ -5,6 +5,7 @@ import json
 from typing import Any, Final
 
 import pytest
+from multidict import CIMultiDict
 
 from connector.exchange import dead_letters, negotiate, transfer
 from connector.exchange.delivery import ATTEMPTS, BUSY_ATTEMPTS, LONGEST_MS, backoff_ms
@@ -108,6 +109,23 @@ class TestOutcomes:
 
             w.faults.append(show)
             await w.request()
+            await concluded(w)
+
+    @pytest.mark.parametrize(("told", "waits"), [("7", 7000), ("999999999999", LONGEST_MS), ("soon", 250), ("-1", 250)])
+    async def test_a_peer_that_says_when_to_come_again_is_left_alone_until_then(self, told: str, waits: int) -> None:
+        async with world() as w:
+            await w.offer()
+
+            async def full(request: Request) -> Said | None:
+                if request.kind != "ContractRequestMessage":
+                    return None
+                w.faults.remove(full)
+                return Said(429, headers=CIMultiDict({"Retry-After": told}))
+
+            w.faults.append(full)
+            await w.request()
+            (message,) = await w.consumer.every("outbox")
+            assert waits / 2 <= message.due_at - w.clock.now() <= waits
             await concluded(w)
 
     async def test_busy_is_not_believed_forever(self) -> None:
