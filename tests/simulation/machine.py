@@ -301,7 +301,6 @@ class Machine:
         self.commits = 0
         self.received: list[bytes] = []
         self.address = f"http://{name}{SUFFIX}{DSP_PATH}/{VERSION}"
-        self.downtime = 0.0
         self._strategies = strategies
         self._ids = count(1)
         self._peeking = StoreTx(connection_to(opened))
@@ -318,7 +317,7 @@ class Machine:
         """The process has died; there will be another one."""
         self.world.note("dies", self.name)
         self.life = None
-        self.loop.call_later(self.downtime or between(self.world.chance, 0.05, 60.0), self.start)
+        self.loop.call_later(between(self.world.chance, 0.05, 60.0), self.start)
 
     def node(self, life: Life, store: DatabaseStore) -> tuple[Node, EmbeddedDataPlane]:
         """The real thing, but for its wire, its clock and its ids."""

@@ -1,10 +1,11 @@
 """The simulation holds, can be replayed, and can fail: each planted bug is found by one of a few seeds."""
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import replace
@@ -59,24 +60,22 @@ def test_a_seed_is_told_with_its_history(capsys: pytest.CaptureFixture[str]) -> 
     assert "seed 7 holds" in told
 
 
-ONE = Plan(manner=Manner.CALM, acts=1, seconds=5.0)
-STORY = 1
-"""The seed of a story in which either side asks the other for a contract and its data."""
+STORIES = {
+    "contracts and their data": (1, Plan(manner=Manner.CALM, acts=1, seconds=5.0)),
+    "pauses and resumptions": (3, Plan(manner=Manner.PACING, acts=3, seconds=10.0)),
+}
 
 
-def _boundaries() -> Iterator[Crash]:
-    for machine, commits in simulate(STORY, ONE).commits.items():
-        for number in range(1, commits + 1):
-            yield from (Crash(machine, number, after) for after in (False, True))
-
-
-def test_a_crash_at_any_commit_boundary_loses_and_doubles_nothing() -> None:
-    crashes = list(_boundaries())
-    assert len(crashes) > 50
-    for crash in crashes:
-        story = simulate(STORY, replace(ONE, crashes=(crash,)))
-        assert story.complaints == [], f"{crash}\n{story}"
-        assert any(what == "dies" for _, what, _ in story.lines), crash
+@pytest.mark.parametrize(("seed", "plan"), STORIES.values(), ids=STORIES)
+def test_a_crash_at_any_commit_boundary_loses_and_doubles_nothing(seed: int, plan: Plan) -> None:
+    commits = simulate(seed, plan).commits
+    assert sum(commits.values()) > 25
+    for machine, count in commits.items():
+        for number, after in itertools.product(range(1, count + 1), (False, True)):
+            crash = Crash(machine, number, after)
+            story = simulate(seed, replace(plan, crashes=(crash,)))
+            assert story.complaints == [], f"{crash}\n{story}"
+            assert any(what == "dies" for _, what, _ in story.lines), crash
 
 
 # What the simulation is for: it finds bugs. These are planted.
