@@ -94,7 +94,7 @@ async def _kill_until(done: asyncio.Task[None], pair: Pair, load: Load, dice: ra
         if done.done():
             return
         victims = dice.choice([[pair.maker], [pair.oem], [pair.maker, pair.oem]])
-        load.up.clear()
+        load.fall()
         await asyncio.gather(*(node.kill() for node in victims))
         stopped = set(load.progress.running)
         tally.ready += await asyncio.gather(*(_start(node, tally) for node in victims))
