@@ -280,15 +280,19 @@ def with_claims(**changes: Any) -> Change:
     return header
 
 
+def confuse(token: str, key: SigningKey, algorithm: str) -> str:
+    """The same payload "signed" with what everybody knows."""
+    head, payload = b64url(orjson.dumps({"alg": algorithm, "kid": key.kid})), token.split(".")[1]
+    secret = orjson.dumps(key.public_jwk())
+    tag = b"" if algorithm == "none" else hmac.digest(secret, f"{head}.{payload}".encode(), "sha256")
+    return f"{head}.{payload}.{b64url(tag)}"
+
+
 def confused(algorithm: str) -> Change:
     """A token that names the holder's key with an algorithm in which its public key would be the secret."""
 
     def header(world: DcpWorld) -> str:
-        _, payload, _ = world.header().removeprefix("Bearer ").split(".")
-        head = b64url(orjson.dumps({"alg": algorithm, "kid": world.keys[THEIRS].kid}))
-        secret = orjson.dumps(world.keys[THEIRS].public_jwk())
-        tag = b"" if algorithm == "none" else hmac.digest(secret, f"{head}.{payload}".encode(), "sha256")
-        return f"Bearer {head}.{payload}.{b64url(tag)}"
+        return f"Bearer {confuse(world.header().removeprefix('Bearer '), world.keys[THEIRS], algorithm)}"
 
     return header
 
@@ -529,6 +533,17 @@ async def test_a_bad_credential_is_denied(world: DcpWorld, change: Change, check
     status, line = await denied(world.identity(), world.header())
     assert (status, line["check"]) == (403, check)
     assert reason in line["reason"]
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "ES256K"])
+async def test_no_algorithm_makes_a_signature_of_what_everybody_knows(world: DcpWorld, algorithm: str) -> None:
+    good = world.shown
+    world.shown = [confuse(token, world.keys[AUTHORITY], algorithm) for token in good]
+    status, line = await denied(world.identity(), world.header())
+    assert (status, line["check"]) == (403, "credential-signature")
+    world.wallet.answer = lambda _: world.answer(confuse(world.vp(*good), world.keys[THEIRS], algorithm))
+    status, line = await denied(world.identity(), world.header())
+    assert (status, line["check"]) == (401, "presentation-signature")
 
 
 async def test_an_issuer_counts_for_its_types_only(world: DcpWorld) -> None:
