@@ -118,7 +118,8 @@ class Quiet:
             return
         opened = record.id in self._rights[self._owner[record.id]]
         started = record.process.state is transfer.State.STARTED
-        if opened != (started and record.format == HTTP_PULL):
+        due = started and record.format == HTTP_PULL and not self._unanswered(record)
+        if opened != due:
             yield f"{self._name(record)} {'has' if opened else 'lacks'} a right to data: {_lines(record)}"
         agreement = self._agreements.get((self._owner[record.id], record.agreement_id))
         begun = record.process.state in (transfer.State.STARTED, transfer.State.SUSPENDED)
@@ -126,6 +127,13 @@ class Quiet:
             now = self._machines[self._owner[record.id]].clock.now()
             if why := invalid(agreement, now):
                 yield f"{self._name(record)} runs on although {why}: {_lines(record)}"
+
+    def _unanswered(self, record: Transfer) -> bool:
+        """Whether the consumer has resumed, and the provider's strategy leaves its own start to a person."""
+        sides = (record, self._peer(record))
+        provider = next((s for s in sides if s is not None and s.process.us is Role.PROVIDER), record)
+        moves = [entry.what for entry in provider.history if entry.what.startswith(("we:", "peer:"))]
+        return moves[-1:] == ["peer:START"]
 
     def _of_calm(self, record: Record) -> Iterator[str]:
         agreement = self._agreements.get((self._owner[record.id], getattr(record, "agreement_id", None) or ""))

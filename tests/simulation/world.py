@@ -18,7 +18,7 @@ from connector.exchange.query import Criterion
 from connector.exchange.records import Asset, ContractDefinition, Negotiation, PolicyDefinition, Transfer
 from connector.policy.model import Policy, Rule
 from connector.protocol import transfer
-from connector.protocol.vocabulary import EDC, HTTP_PULL
+from connector.protocol.vocabulary import EDC
 from tests.simulation import virtual
 from tests.simulation.invariants import Quiet, may_leave, of_record
 from tests.simulation.machine import NAMES, Life, Machine, database, new_database
@@ -222,8 +222,7 @@ class World:
         for operator in self.operators:
             machine = operator.machine
             for record in machine.peek(running)[1]:
-                pulls = record.format == HTTP_PULL and record.process.us == "CONSUMER"
-                if pulls and record.process.state is transfer.State.STARTED:
+                if machine.peek(lambda tx: tx.edrs.find(record.id)) is not None:  # noqa: B023 - used at once
                     await self._pull(operator, record)
         await self._rest()
 
