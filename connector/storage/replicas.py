@@ -140,10 +140,11 @@ class ReplicaTx(StoreTx):
             self._tell({"to": owner}, {"given": given})
 
     def receive(self, messages: Sequence[str]) -> None:
-        """Take messages that another replica has handed over; they come with this commit."""
+        """Take messages that another replica has handed over, after those that come before them in their lanes."""
         for ident in messages:
             for row in self._connection.rows(self._given, {"me": self.me, "id": ident}):
-                self._messages[ident] = codec.OUTGOING.read(row)
+                message = codec.OUTGOING.read(row)
+                self._messages[message.id] = message
 
     def join(self, number: int) -> None:
         """Go on under this number, with all that was ours and all that is nobody's."""
@@ -202,9 +203,12 @@ def _into_lane() -> Insert:
 
 
 def _given() -> Select[Any]:
-    outbox = tables.outbox
-    ours = outbox.c.id == bindparam("id"), outbox.c.owner == bindparam("me"), outbox.c.dead == false()
-    return select(*(outbox.c[name] for name in codec.OUTGOING.columns)).where(*ours)
+    """All of a message's lane: two replicas may hand over in another order than they have committed in."""
+    outbox, given = tables.outbox, tables.outbox.alias("given")
+    lane = select(given.c.topic).where(given.c.id == bindparam("id")).scalar_subquery()
+    ours = outbox.c.topic == lane, outbox.c.owner == bindparam("me"), outbox.c.dead == false()
+    columns = (outbox.c[name] for name in codec.OUTGOING.columns)
+    return select(*columns).where(*ours).order_by(outbox.c.created_at, outbox.c.id)
 
 
 def _take_over(table: Table) -> Update:

@@ -108,7 +108,14 @@ class TestLanes:
         await b.store.run(send("m-2"))
         assert [(c.messages, [m.id for m in c.elsewhere]) for c in b.heard if c.elsewhere] == [((), ["m-2"])]
         await b.store.run(lambda tx: tx.hand_over(["m-2", "unknown"]))
-        assert (await a.until_message("m-2")).messages == (records.a_message("m-2", "n-1"),)
+        assert [m.id for m in (await a.until_message("m-2")).messages] == ["m-1", "m-2"]
+
+    async def test_what_is_handed_over_keeps_the_order_of_the_commits(self, join: Join) -> None:
+        a, b, c = await join(), await join(), await join()
+        for number, member in enumerate((a, b, c)):
+            await member.store.run(lambda tx, n=number: tx.send(records.a_message(f"m-{n}", "n-1", created_at=n)))  # type: ignore[misc]
+        await c.store.run(lambda tx: tx.hand_over(["m-2"]))
+        assert [m.id for m in (await a.until_message("m-2")).messages] == ["m-0", "m-1", "m-2"]
 
     async def test_an_empty_lane_and_one_of_dead_letters_is_free(self, join: Join) -> None:
         a, b = await join(), await join()
