@@ -173,11 +173,6 @@ class Edc:
 
         await until("EDC is ready again", 60, ready, every_s=0.05)
 
-    async def restart(self) -> None:
-        """Stop and start."""
-        await self.stop()
-        await self.start()
-
 
 @asynccontextmanager
 async def edc(tools: Path, folder: Path) -> AsyncIterator[Edc]:

@@ -68,11 +68,6 @@ class Matrix:
         for line in (note or "").splitlines():
             say(f"      {line}")
 
-    @property
-    def good(self) -> bool:
-        """Nothing failed, and something was tried."""
-        return self.counts["FAIL"] == 0 and self.counts["ok"] > 0
-
 
 def say(line: str) -> None:
     """Print at once, also into a pipe."""
