@@ -77,10 +77,7 @@ class World:
             return
         for event in commit.events:
             if isinstance(event.record, Negotiation | Transfer):
-                process = event.record.process
-                self.note(
-                    event.name, f"{life.machine.name} {event.record.id} {process.pending and process.pending.event}"
-                )
+                self.note(event.name, f"{life.machine.name} {event.record.id}")
                 for complaint in of_record(event.record):
                     self.failed(complaint)
 
