@@ -213,6 +213,31 @@ class TestHostility:
             schema_of(tmp_path, BOOLEAN.replace("samm-c:Boolean", ":C0") + chain)
         assert MAX_DEPTH < 100
 
+    def test_characteristics_that_double_at_every_step_are_refused(self, tmp_path: Path) -> None:
+        steps = "".join(
+            f":C{i} a samm-c:Either ; samm-c:left :C{i + 1} ; samm-c:right :C{i + 1} .\n" for i in range(30)
+        )
+        last = ":C30 a samm:Characteristic ; samm:dataType xsd:int ."
+        with pytest.raises(Invalid, match="#p: the schema would have more than 100000 parts"):
+            schema_of(tmp_path, BOOLEAN.replace("samm-c:Boolean", ":C0") + steps + last)
+
+    def test_values_that_double_at_every_step_are_refused(self, tmp_path: Path) -> None:
+        steps = "".join(f":i{i} a :E ; :e ( :i{i + 1} :i{i + 1} ) .\n" for i in range(30))
+        rest = """:L a samm-c:Enumeration ; samm:dataType :E ; samm-c:values ( :i0 ) . :i30 a :E .
+            :E a samm:Entity ; samm:properties ( :e ) . :e a samm:Property ; samm:characteristic
+                [ a samm-c:List ; samm:dataType :E ] .\n"""
+        with pytest.raises(Invalid, match="too many"):
+            schema_of(tmp_path, BOOLEAN.replace("samm-c:Boolean", ":L") + rest + steps)
+
+    def test_characteristics_that_get_deep_by_and_by_are_refused(self, tmp_path: Path) -> None:
+        size, step = 3000, 20
+        names = " ".join(f":p{i}" for i in range(0, size, step))
+        body = f":A a samm:Aspect ; samm:properties ( {names} ) .\n"
+        body += "".join(f":p{i} a samm:Property ; samm:characteristic :C{i + step} .\n" for i in range(0, size, step))
+        body += "".join(f":C{i + 1} a samm-c:List ; samm-c:elementCharacteristic :C{i} .\n" for i in range(size))
+        with pytest.raises(Invalid, match="nested too deeply"):
+            schema_of(tmp_path, body + ":C0 a samm:Characteristic ; samm:dataType xsd:int .")
+
     def test_deep_entities_are_read(self, tmp_path: Path) -> None:
         chain = "".join(
             f":E{i} a samm:Entity ; samm:properties ( :e{i} ) . :e{i} a samm:Property ; samm:characteristic"
@@ -259,6 +284,15 @@ class TestHostility:
     def test_what_is_not_turtle_is_refused_with_file_and_line(self, text: str) -> None:
         with pytest.raises(Invalid, match=r"model\.ttl is not Turtle \(line \d+\)"):
             turtle.parse(text, "model.ttl")
+
+    @pytest.mark.parametrize(
+        "text",
+        ['"' + "\\" + '"' + "\\n" * 40_000, '"""' + "a\n" * 40_000 + '"""', "'" + "\\'" * 40_000, '"' + "a" * 70_000],
+    )
+    def test_long_texts_are_refused_before_rdflib_reads_them(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(turtle, "_parsed")
+        with pytest.raises(Invalid, match=r"model\.ttl has a text longer than 65536 characters"):
+            turtle.parse(f"<a:b> <a:c> {text} .", "model.ttl")
 
     def test_the_line_is_that_of_the_mistake(self) -> None:
         with pytest.raises(Invalid, match=r"line 3\b"):

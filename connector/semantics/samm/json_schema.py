@@ -37,6 +37,8 @@ from connector.semantics.samm.modes import OFFICIAL, Rules
 
 DIALECT: Final = "http://json-schema.org/draft-04/schema"
 URN: Final = "x-samm-aspect-model-urn"
+MAX_PARTS: Final = 100_000
+"""Characteristics and values written for one Aspect: what refers twice to what refers twice grows beyond all bounds."""
 
 _CHARACTERS: Final = {"US-ASCII": r"^[\x00-\x7f]*$", "ISO-8859-1": r"^[\x00-\xff]*$"}
 _DIGITS: Final = 15
@@ -46,8 +48,14 @@ _OR_NULL: Final = ".orNull"
 
 
 def json_schema(aspect: Aspect, rules: Rules = OFFICIAL) -> Schema:
-    """Write the schema of an Aspect's payloads. Raises Invalid if a bound or enumerated value is not of its type."""
-    return _Writer(aspect, rules).document()
+    """Write the schema of an Aspect's payloads.
+
+    Raises Invalid if a bound or enumerated value is not of its type, or the schema has more than MAX_PARTS parts.
+    """
+    try:
+        return _Writer(aspect, rules).document()
+    except RecursionError:
+        raise Invalid(f"{aspect.urn} has Characteristics that are nested too deeply") from None
 
 
 class _Writer:
@@ -55,7 +63,9 @@ class _Writer:
         self._aspect = aspect
         self._rules = rules
         self._names = _definition_names(aspect)
+        self._urns = {name: urn for urn, name in self._names.items()}
         self._nullable: list[str] = []
+        self._parts = 0
 
     def document(self) -> Schema:
         root = self._object(self._aspect.urn, self._aspect.properties, closed=self._rules.closed)
@@ -99,7 +109,7 @@ class _Writer:
         """Let null pass too, so that faults inside an optional object still have their own place and reason."""
         if "$ref" in schema:
             name = schema["$ref"].rpartition("/")[2]
-            self._nullable.append(next(urn for urn, known in self._names.items() if known == name))
+            self._nullable.append(self._urns[name])
             return {"$ref": schema["$ref"] + _OR_NULL}
         if "oneOf" in schema:
             return {"anyOf": [schema, {"type": "null"}]}
@@ -110,7 +120,13 @@ class _Writer:
             wider["allOf"] = [self._or_null(part) for part in schema["allOf"]]
         return wider
 
+    def _count(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise Invalid(f"the schema would have more than {MAX_PARTS} parts")
+
     def _characteristic(self, characteristic: Characteristic) -> Schema:
+        self._count()
         match characteristic:
             case Plain(data_type):
                 return self._type(data_type)
@@ -177,6 +193,7 @@ class _Writer:
 
     def _instance(self, instance: Instance) -> Schema:
         """Write the object that an Entity instance stands for: each asserted member has its one value."""
+        self._count()
         asserted = dict(instance.assertions)
         own = [prop for prop in self._aspect.entities[instance.entity].properties if prop.urn in asserted]
         schema: Schema = {"type": "object", "properties": {p.name: self._only(p, asserted[p.urn]) for p in own}}
@@ -196,6 +213,7 @@ class _Writer:
         return {"type": kind, "enum": [self._value(value, data_type)]}
 
     def _value(self, value: Value, data_type: DataType) -> object:
+        self._count()
         if isinstance(value, tuple):
             return [self._value(entry, data_type) for entry in value]
         if isinstance(value, Instance):

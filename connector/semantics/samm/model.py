@@ -3,6 +3,7 @@
 Entities are named, not nested, because they may contain themselves; everything else is a finite tree.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -175,15 +176,11 @@ class Aspect:
 
     def all_properties(self, urn: str) -> tuple[Property, ...]:
         """The Properties of an Entity and of those it extends, the general ones first."""
-        chain: list[Entity] = []
-        while urn and urn not in {entity.urn for entity in chain}:
-            chain.append(self.entities[urn])
-            urn = chain[-1].extends
-        return tuple(own for entity in reversed(chain) for own in entity.properties)
+        entity = self.entities[urn]
+        return (*(self.all_properties(entity.extends) if entity.extends else ()), *entity.properties)
 
 
 def _distinct(owner: str, properties: tuple[Property, ...]) -> None:
-    names = [prop.name for prop in properties]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(prop.name for prop in properties).items():
+        if count > 1:
             raise Invalid(f"{owner} has two different properties that are called '{name}' in payloads")

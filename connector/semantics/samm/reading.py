@@ -32,7 +32,9 @@ from connector.semantics.samm.model import (
 from connector.semantics.samm.turtle import Literal, Node
 
 MAX_DEPTH: Final = 32
-"""Characteristics, or instances, inside one another."""
+"""Characteristics, or instances, inside one another; Entities that extend one another."""
+MAX_VALUES: Final = 100_000
+"""Enumerated values of one Aspect that are not literals."""
 MAX_ENTITIES: Final = 5_000
 """Entities of one Aspect; the largest published one has some 150."""
 
@@ -64,6 +66,7 @@ class _Reader:
         self._known: dict[str, Characteristic] = {}
         self._entities: dict[str, Entity] = {}
         self._wanted: list[str] = []
+        self._values_read = 0
 
     def aspect(self, urn: str) -> Aspect:
         try:
@@ -92,16 +95,15 @@ class _Reader:
         return Entity(urn, self._properties(urn, needed=not parent), parent, abstract)
 
     def _check_extensions(self) -> None:
-        """Refuse an Entity that extends itself, however far the way round is."""
-        sound: set[str] = set()
+        """Refuse an Entity that extends itself, however far the way round is, and a way that is too far."""
         for urn in self._entities:
-            way: dict[str, None] = {}
-            while urn and urn not in sound:
-                if urn in way:
-                    raise self._fault(urn, "extends itself")
-                way[urn] = None
-                urn = self._entities[urn].extends  # noqa: PLW2901 - a walk up the chain
-            sound.update(way)
+            above = urn
+            for _ in range(MAX_DEPTH):
+                above = self._entities[above].extends
+                if not above:
+                    break
+            else:
+                raise self._fault(urn, "extends itself, or is extended too often")
 
     def _properties(self, owner: str, *, needed: bool = True) -> tuple[Property, ...]:
         head = self._library.one(owner, "samm:properties")
@@ -246,8 +248,6 @@ class _Reader:
         """Read a literal, a samm:Value, an Entity instance, or a list of these."""
         if isinstance(node, Literal):
             return node
-        if depth > MAX_DEPTH:
-            raise self._fault(owner, "has values that go in circles or are nested too deeply")
         about = self._library.about(node) if node != f"{turtle.RDF}nil" else {}
         if f"{turtle.RDF}first" in about or not about:
             return tuple(self._single(owner, entry, depth + 1) for entry in self._library.entries(owner, node))
@@ -256,8 +256,9 @@ class _Reader:
     def _single(self, owner: str, node: Node, depth: int) -> Literal | Instance:
         if isinstance(node, Literal):
             return node
-        if depth > MAX_DEPTH:
-            raise self._fault(owner, "has values that go in circles or are nested too deeply")
+        self._values_read += 1
+        if depth > MAX_DEPTH or self._values_read > MAX_VALUES:
+            raise self._fault(owner, "has values that go in circles, are nested too deeply, or are too many")
         if "samm:Value" in self._types(node):
             literal = self._library.one(node, "samm:value")
             if not isinstance(literal, Literal):

@@ -23,8 +23,10 @@ from connector.protocol.errors import Invalid
 if TYPE_CHECKING:
     from rdflib.plugins.parsers.notation3 import RDFSink
 
-MAX_FILE_BYTES: Final = 4 << 20
-"""Forty times the largest published model."""
+MAX_FILE_BYTES: Final = 1 << 20
+"""Some six times the largest published model."""
+MAX_TEXT: Final = 64 << 10
+"""Characters of one string: rdflib needs quadratic time to read a long one."""
 
 RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 TYPE: Final = f"{RDF}type"
@@ -36,9 +38,10 @@ _META: Final = re.compile(
     r"urn:samm:org\.eclipse\.esmf\.samm:(meta-model|characteristic|entity|unit):[^#]*#(.*)", re.DOTALL
 )
 _PREFIX: Final = {"meta-model": "samm", "characteristic": "samm-c", "entity": "samm-e", "unit": "unit"}
-_SPACED_TYPE: Final = re.compile(
+_TOKEN: Final = re.compile(
     r"""(?P<text>"{3}(?:[^"\\]|\\.|"(?!""))*"{3}|'{3}(?:[^'\\]|\\.|'(?!''))*'{3}|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
-    r"(?:\s+(?=\^\^))?|<[^<>\s]*>|\#[^\n]*",  # strings, IRIs and comments are passed over whole
+    # passed over whole: IRIs, comments, and all that follows a string without end, lest each quote in it be tried
+    r"(?:\s+(?=\^\^))?|<[^<>\s]*>|\#[^\n]*|[\"'].*",
     re.DOTALL,
 )
 
@@ -74,11 +77,16 @@ def read(file: Path) -> tuple[bytes, Statements]:
 
 
 def parse(text: str, name: str) -> Statements:
-    """Parse Turtle. name: of the file, for errors and blank nodes. Raises Invalid if it is not Turtle."""
+    """Parse Turtle. name: of the file, for errors and blank nodes.
+
+    Raises Invalid if it is not Turtle, or has a string longer than MAX_TEXT.
+    """
+    if any(len(token[0]) > MAX_TEXT and token[0][0] in "\"'" for token in _TOKEN.finditer(text)):
+        raise Invalid(f"the model file {name} has a text longer than {MAX_TEXT} characters, or one without end")
     try:
         return _parsed(text, name)
     except _NotTurtleError as first:
-        patched = _SPACED_TYPE.sub(lambda found: found["text"] or found[0], text)
+        patched = _TOKEN.sub(lambda found: found["text"] or found[0], text)
         if patched == text:
             raise Invalid(str(first)) from None
     try:
