@@ -195,7 +195,8 @@ class ReplicaTx(StoreTx):
 def _into_lane() -> Insert:
     """A message, for the replica that has undelivered ones of its topic; else for us."""
     lane = tables.outbox.alias("lane")
-    busy = lane.c.topic == bindparam("of_topic"), lane.c.dead == false(), lane.c.owner.is_not(None)
+    there = lane.c.owner.in_(select(tables.replica.c.id))
+    busy = lane.c.topic == bindparam("of_topic"), lane.c.dead == false(), there
     runs = select(lane.c.owner).where(*busy).limit(literal_column("1")).scalar_subquery()
     values: Values = {name: bindparam(name) for name in codec.OUTGOING.columns}
     owner = func.coalesce(runs, bindparam("me", type_=BigInteger))
@@ -321,7 +322,8 @@ class Replica:
 
     async def _live(self) -> None:
         while True:
-            await self._be_there()
+            with contextlib.suppress(psycopg.Error):  # it has ended already
+                await self._be_there()
             self.disconnect()
             self._tell(Commit(complete=True))  # what we had to do is somebody else's now, until we are back
             for pause in _pauses():
@@ -396,12 +398,12 @@ class Replica:
 
     async def _has_gone(self, session: Database, other: int) -> bool:
         """Whether `other` is gone; False if there may be a nearer one to watch. Waits for either."""
-        loop, lock = asyncio.get_running_loop(), lock_of(other)
+        loop, lock, socket = asyncio.get_running_loop(), lock_of(other), session.fileno()
         answer: asyncio.Future[bool] = loop.create_future()
         session.pgconn.send_query(f"SELECT pg_advisory_lock_shared({lock}), pg_advisory_unlock_shared({lock})".encode())
         session.pgconn.flush()
         news = asyncio.create_task(self._others_changed.wait())
-        loop.add_reader(session.fileno(), _answered, session, answer)
+        loop.add_reader(socket, _answered, session, answer)
         try:
             either: set[asyncio.Future[Any]] = {answer, news}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -414,7 +416,7 @@ class Replica:
             raise
         finally:
             news.cancel()
-            loop.remove_reader(session.fileno())
+            loop.remove_reader(socket)
 
 
 async def _in_thread(fn: Callable[..., T], *args: object) -> T:

@@ -235,7 +235,8 @@ class TestTakingOver:
             forgotten.execute("SELECT id FROM outbox WHERE id = 'm-1' FOR UPDATE")
             await a.die()
             assert [m.id for m in (await b.until_message("m-2")).messages] == ["m-2"]
-            await b.store.run(send("m-3", "n-3"))
+            await b.store.run(send("m-3", "n-1"))
+            await b.until_message("m-3")
         c = await join()
         await c.store.run(lambda tx: tx.take_up())
         await c.until_message("m-1")
