@@ -12,7 +12,7 @@ RUN /opt/connector/bin/pip install --no-deps --no-build-isolation . \
 
 FROM python:3.13-slim-trixie
 RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/connector connector \
- && install --directory --owner=connector --group=connector --mode=0700 /var/lib/connector
+ && install --directory --owner=connector --group=connector --mode=0700 /var/lib/connector /etc/connector/tls
 COPY --from=build /opt/connector /opt/connector
 ENV PATH=/opt/connector/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001
