@@ -77,8 +77,17 @@ class Config:
     )
     log_level: str = setting("node.log_level", "debug, info, warning or error.", default="info")
     log_format: str = setting("node.log_format", "json, or console for people.", default="json")
+    grace: int = setting(
+        "node.grace",
+        "Seconds that deliveries under way, and then requests under way, have to finish when the node is told to stop.",
+        default=4,
+    )
 
-    url: str = setting("public.url", "The URL under which peers reach this node, without a trailing slash.")
+    url: str = setting(
+        "public.url",
+        "The URL under which peers reach this node, without a trailing slash. Their DID documents are fetched by the"
+        " same scheme: http, for development, knows http only.",
+    )
     host: str = setting("public.host", "Address the protocol and data plane listen on.", default="127.0.0.1")
     port: int = setting("public.port", "Port the protocol and data plane listen on.", default=8282)
     certificate: Path | None = setting(
@@ -213,6 +222,8 @@ class Config:
             raise Invalid("store.url is sqlite or postgresql://user@host:port/database", "/store/url")
         if len(self.management_key) < _SHORTEST_KEY:
             raise Invalid(f"management.key must have at least {_SHORTEST_KEY} characters", "/management/key")
+        if self.grace < 0:
+            raise Invalid("node.grace is 0 seconds or more", "/node/grace", self.grace)
         if self.token_lifetime < 1:
             raise Invalid("data_plane.token_lifetime is at least 1 second", "/data_plane/token_lifetime")
 

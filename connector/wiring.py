@@ -42,7 +42,7 @@ from connector.http.did import render as render_plain
 from connector.http.door import Door, Refusals
 from connector.http.dsp import dsp_application
 from connector.http.guard import AddressPolicy
-from connector.http.health import disk_check, outbox_check, writer_check
+from connector.http.health import disk_check, leaving_check, outbox_check, writer_check
 from connector.http.limits import Allowed
 from connector.http.management import management_app
 from connector.http.middleware import application
@@ -139,7 +139,11 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         public_app = _public(config, node, plane, engine, key, _door(config, refusals))
         public_app.middlewares.insert(0, timed(metrics, "did", {DSP_PATH: "dsp", DATA_PATH: "data-plane"}))
         context = tls.context if tls else None
-        limits = Limits(connections=config.connections, connections_per_address=config.connections_per_address)
+        limits = Limits(
+            connections=config.connections,
+            connections_per_address=config.connections_per_address,
+            grace_s=2 * config.grace,  # one half before they are cancelled, one after it
+        )
         public = await serve(
             public_app,
             config.host,
@@ -150,14 +154,26 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
             refused=refusals.note,
         )
         stack.push_async_callback(public.close)
-        private = _private(config, node, engine, metrics)
+        leaving = asyncio.Event()
+        private = _private(config, node, engine, metrics, leaving)
         management = await serve(
             private, config.management_host, config.management_port, limits=limits, refused=refusals.note
         )
         stack.push_async_callback(management.close)
-        stack.callback(engine.stop_waiting)
+        stack.push_async_callback(_leave, leaving, engine, public, config.grace)
         engine.dispatcher.release(promised)
         yield RunningNode(node, engine, public, management)
+
+
+async def _leave(leaving: asyncio.Event, engine: Engine, public: Listener, grace_s: float) -> None:
+    """Finish what was begun and begin nothing new: readiness says so first, and the listener for peers ends last.
+
+    A peer that gets our message fetches our DID document to check it, so nothing is under way any more when that goes.
+    """
+    leaving.set()
+    engine.stop_waiting()
+    await engine.dispatcher.drain(grace_s)
+    await public.close()
 
 
 def _tls(config: Config) -> Reloader | None:
@@ -205,7 +221,7 @@ def _node(
 ) -> tuple[Node, EmbeddedDataPlane]:
     clock, ids, directory = SystemClock(), FreshIds(), Directory(config.directory)
     wire = _client(config, stack, everywhere=config.development)
-    resolver = DidResolver(wire.get, clock, allow_http=config.development)
+    resolver = DidResolver(wire.get, clock, allow_http=config.url.startswith("http:"))
     identity = CountedIdentity(_identity(config, store, key, resolver, directory, wire), metrics)
     schemas = SchemaRegistry(data_folder("schemas"), models=config.models, remembered=config.data / SCHEMAS)
     plane = _data_plane(config, store, key, identity, wire, schemas, stack, metrics)
@@ -361,9 +377,13 @@ def _services(config: Config) -> list[dict[str, Any]]:
     return entries
 
 
-def _private(config: Config, node: Node, engine: Engine, metrics: Metrics) -> web.Application:
+def _private(config: Config, node: Node, engine: Engine, metrics: Metrics, leaving: asyncio.Event) -> web.Application:
     """What operators reach: the management API, health, metrics."""
-    checks = [writer_check(node.store), outbox_check(lambda: engine.dispatcher.due_since, node.clock.now)]
+    checks = [
+        leaving_check(leaving.is_set),
+        writer_check(node.store),
+        outbox_check(lambda: engine.dispatcher.due_since, node.clock.now),
+    ]
     if config.database == "sqlite":
         checks.append(disk_check(config.data))
     app = management_app(

@@ -44,6 +44,7 @@ class Dispatcher:
         """Topics whose head has asked for a slot or is under way."""
         self._under_way: set[asyncio.Task[None]] = set()
         self._held: set[str] = set()
+        self._draining = False
 
     @property
     def waiting(self) -> int:
@@ -128,6 +129,8 @@ class Dispatcher:
                 self._resting.add(topic, head)
 
     def _fill(self) -> None:
+        if self._draining:
+            return
         for where, topic in self._slots.give():
             # In a context of its own: the caller's may be that of a request, whose hold ends long before the lane.
             task = asyncio.create_task(self._run(topic, where), name=f"lane {topic}", context=Context())
@@ -163,6 +166,12 @@ class Dispatcher:
             why = {"reason": str(error), "exc_info": not named}
             log.exception("a delivery failed on our side", message=message.id, kind=message.kind, **why)
             return replace(message, due_at=self._clock.now() + FAULT_PAUSE_MS, patient=True)
+
+    async def drain(self, seconds: float) -> None:
+        """Begin no more attempts, and give those under way this time to end; what waits stays in the outbox."""
+        self._draining = True
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=seconds)
 
     async def close(self) -> None:
         """Stop all lanes; what was not delivered stays in the outbox."""

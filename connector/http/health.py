@@ -78,6 +78,16 @@ def disk_check(folder: Path, *, least: int = LEAST_SPACE) -> Check:
     return Check("disk", probe)
 
 
+def leaving_check(leaving: Callable[[], bool]) -> Check:
+    """Whether the node goes on: down from the moment that it is told to stop, while it finishes what was begun."""
+
+    async def probe() -> None:
+        if leaving():
+            raise LocalError("the node has been told to stop")
+
+    return Check("node", probe)
+
+
 def health_routes(base: str, checks: Sequence[Check]) -> list[web.RouteDef]:
     """GET {base}/check/health, /readiness, /startup (all of `checks`) and /liveness (the process alone)."""
     whole, alive = _handler((PROCESS, *checks)), _handler((PROCESS,))

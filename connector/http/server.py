@@ -5,7 +5,7 @@ fields) within `idle_s`, which is the keep-alive time as well; who takes nothing
 by the kernel; bodies are bounded where they are read (body.py). Connections are counted, in all and per address: one
 too many is told so with 503 and closed before anything of it is read. Bodies reach the handlers packed, so that one
 place decides how large they may grow. Closing finishes what is under way and refuses what is new (RFC 9110: a refused
-connection is safe to repeat), within 2 seconds, so that orchestrators need no kill -9.
+connection is safe to repeat), within `grace_s`, so that orchestrators need no kill -9.
 """
 
 import asyncio

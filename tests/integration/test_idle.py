@@ -22,6 +22,8 @@ from connector.client import Client, Provider, template
 from connector.config import Config
 from connector.demo_data import PASSPORT_SEMANTIC_ID, passports
 from connector.identity.did import did_of_url
+from connector.sandbox.authority import CERTIFICATE, TRUST
+from connector.sandbox.authority import KEY as KEY_FILE
 from connector.sandbox.ports import HOST, Ports
 from connector.storage.sqlite import SqliteStore
 from connector.wiring import RunningNode
@@ -97,7 +99,13 @@ def switches() -> int:
 
 
 @asynccontextmanager
-async def pair(folder: Path) -> AsyncIterator[tuple[RunningNode, RunningNode]]:
+async def pair(folder: Path, tls: Path | None = None) -> AsyncIterator[tuple[RunningNode, RunningNode]]:
+    """Two nodes that know one another. `tls`: a folder with a certificate for localhost, made by `certify`."""
+    secured = (
+        {}
+        if tls is None
+        else {"certificate": tls / CERTIFICATE, "certificate_key": tls / KEY_FILE, "trust": tls / TRUST}
+    )
     with Ports() as ports:
         public = [ports.take(), ports.take()]
         dids = [did_of_url(f"http://localhost:{port}") for port in public]
@@ -107,13 +115,14 @@ async def pair(folder: Path) -> AsyncIterator[tuple[RunningNode, RunningNode]]:
                 bpn=bpn,
                 data=folder / bpn,
                 development=True,
-                url=f"http://{HOST}:{port}",
+                url=f"http://{HOST}:{port}" if tls is None else f"https://localhost:{port}",
                 host=HOST,
                 port=port,
                 management_host=HOST,
                 management_port=0,
                 management_key=KEY,
                 directory=dict(zip(BPNS, dids, strict=True)),
+                **secured,
             )
             for did, bpn, port in zip(dids, BPNS, public, strict=True)
         ]

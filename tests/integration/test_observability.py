@@ -118,7 +118,7 @@ async def test_a_node_names_its_components(tmp_path: Path) -> None:
     ):
         results = (await answer.json())["componentResults"]
     assert {r["component"]: r["isHealthy"] for r in results} == dict.fromkeys(
-        ("process", "store", "store-writer", "outbox", "disk"), True
+        ("process", "node", "store", "store-writer", "outbox", "disk"), True
     )
 
 

@@ -65,6 +65,28 @@ async def test_messages_of_a_topic_leave_one_after_another(lanes: Lanes) -> None
     assert (lanes.tried, lanes.dispatcher.waiting) == (["a", "b"], 0)
 
 
+async def test_a_drain_lets_what_is_under_way_end_and_begins_nothing(lanes: Lanes) -> None:
+    lanes.gates["a"] = asyncio.Event()
+    lanes.add(message("a"), message("b"))
+    await lanes.settle()
+    draining = asyncio.create_task(lanes.dispatcher.drain(60))
+    await lanes.settle()
+    lanes.add(message("c", "other"))
+    assert not draining.done()
+    lanes.gates["a"].set()
+    await draining
+    await lanes.settle()
+    assert (lanes.tried, lanes.dispatcher.waiting) == (["a"], 2)
+
+
+async def test_a_drain_does_not_wait_longer_than_it_is_told(lanes: Lanes) -> None:
+    lanes.gates["a"] = asyncio.Event()
+    lanes.add(message("a"))
+    await lanes.settle()
+    await lanes.dispatcher.drain(0)
+    assert lanes.dispatcher.waiting == 1
+
+
 async def test_topics_do_not_wait_for_each_other(lanes: Lanes) -> None:
     lanes.script["a"] = [1000]
     lanes.add(message("a", "one", to="away"), message("b", "two"))
