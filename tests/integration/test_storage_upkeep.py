@@ -176,7 +176,7 @@ class TestSqlite:
         await store.close()
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
         assert size == copy.stat().st_size
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["copy.db", "node.db", "node.db.lock"]  # noqa: ASYNC240
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["copy.db", "node.db", "node.db.lock"]  # noqa: ASYNC240 - a look at a folder
         with closing(sqlite3.connect(copy)) as database:
             odd = "SELECT count(*) FROM secret GROUP BY substr(id, 1, length(id) - 1) HAVING count(*) <> 2"
             assert database.execute(odd).fetchall() == []

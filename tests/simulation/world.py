@@ -89,7 +89,7 @@ class World:
         for line in chunk.decode().splitlines():
             asset, _, agreement = line.partition("|")
             self.note("data leaves", f"{machine.name} {line}")
-            if why := machine.peek(lambda tx: may_leave(tx, asset, agreement, machine.clock.now())):  # noqa: B023
+            if why := machine.peek(lambda tx: may_leave(tx, asset, agreement, machine.clock.now())):  # noqa: B023 - called at once
                 self.failed(f"{machine.name} let data of {asset} leave, but {why}")
 
     def crashes(self, machine: Machine, *, after: bool) -> bool:

@@ -124,7 +124,7 @@ class Scene:
         return (consumer or self.consumer).do_get(filter_expression=self.by_id(asset), **call)
 
 
-def service(node: Node, *, key: str | None = None, connections: BaseConnectionManager | None = None) -> Any:  # noqa: ANN401
+def service(node: Node, *, key: str | None = None, connections: BaseConnectionManager | None = None) -> Any:  # noqa: ANN401 - untyped SDK
     """The SDK's own factory: provider and consumer of one connector. verbose=False keeps it from logging."""
     return ServiceFactory.get_connector_service(
         dataspace_version=VERSION,
