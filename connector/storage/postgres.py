@@ -25,7 +25,8 @@ from connector.protocol.errors import Invalid
 from connector.storage import schema
 from connector.storage.connection import Connection, Faults, Sql, Unavailable
 from connector.storage.jobs import Queue, Worker
-from connector.storage.replicas import TABLES, WRITER, Database, Replica, ReplicaTx
+from connector.storage.replica_tx import ReplicaTx
+from connector.storage.replicas import TABLES, WRITER, Database, Replica
 from connector.storage.store import READERS, SharedStore, Writing
 
 DEFAULTS: Final[Mapping[str, str]] = {

@@ -15,7 +15,7 @@ from connector.protocol.errors import Conflict, Invalid
 from connector.storage import postgres
 from connector.storage.connection import Connection, Unavailable
 from connector.storage.postgres import PostgresStore
-from connector.storage.replicas import LONGEST_NOTE
+from connector.storage.replica_tx import LONGEST_NOTE
 from tests.unit import storage_records as records
 from tests.unit.storage_records import each
 
