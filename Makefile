@@ -1,4 +1,4 @@
-# make setup | demo | test | fuzz | crash | simulate | tck | interop | bench | lint | types | docs | lock | clean
+# make setup | demo | test | fuzz | crash | compose | simulate | tck | interop | bench | lint | types | docs | lock | clean
 #
 # Every target does all of its own set-up and never repeats finished work: a stamp file in .venv remembers each lock file
 # that is installed. PYTHON=... chooses the interpreter; without it the first that runs and is new enough is taken.
@@ -15,7 +15,7 @@ INSTALL = if [ -x $(BIN)/uv ]; then set -- $(BIN)/uv pip install --compile-bytec
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 
-.PHONY: setup demo test fuzz crash simulate tck interop bench lint types docs lock clean
+.PHONY: setup demo test fuzz crash compose simulate tck interop bench lint types docs lock clean
 
 setup: $(VENV)/.run
 
@@ -42,6 +42,10 @@ fuzz: $(VENV)/.dev
 # Hundreds of exchanges while nodes are killed, on SQLite and on PostgreSQL. SEED=... repeats a plan.
 crash: $(VENV)/.run
 	@$(BIN)/python tests/crash/run.py $(if $(SEED),--seed $(SEED))
+
+# The composition in containers: its story, and each service restarted while exchanges run. Skipped without docker.
+compose: $(VENV)/.run
+	@$(BIN)/python tests/compose/run.py
 
 # Nodes under a simulated network, clock and disk: SEEDS=10000 tries so many, FROM=... from there on, SEED=123 tells one.
 simulate: $(VENV)/.dev

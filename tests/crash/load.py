@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from connector.client import ApiError, Client, Offer
 from connector.client.exchanging import by_id, one_dataset
 from connector.exchange.query import Criterion, QuerySpec
-from tests.crash.nodes import Pair, hold
+from tests.crash.nodes import Parties, hold
 
 T = TypeVar("T")
 PATIENCE_S: Final = 20.0
@@ -49,7 +49,7 @@ class Progress:
 class Load:
     """Carries on `at_once` exchanges at a time. `up` is set while both nodes run."""
 
-    def __init__(self, pair: Pair, assets: list[str], *, at_once: int) -> None:
+    def __init__(self, pair: Parties, assets: list[str], *, at_once: int) -> None:
         self.progress = Progress()
         self.up = asyncio.Event()
         self.up.set()

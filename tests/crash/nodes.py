@@ -11,17 +11,28 @@ from connector.client import Client, Provider, template
 from connector.demo_data import PASSPORT_SEMANTIC_ID, passports
 from connector.sandbox.databases import Databases, in_files
 from connector.sandbox.nodes import CONFIG_FILE, LOG_FILE, Member, sandbox
-from connector.sandbox.participants import CELL_MAKER, OEM
+from connector.sandbox.participants import CELL_MAKER, OEM, Participant
 from connector.sandbox.process import NodeProcess
 
 ASSET: Final = "passport"
 
 
-class Node:
+class Party:
+    """A node as those reach it who have its API key."""
+
+    def __init__(self, who: Participant) -> None:
+        self.who = who
+
+    def client(self) -> Client:
+        """Its management API."""
+        return Client(self.who.management, self.who.api_key)
+
+
+class Node(Party):
     """A node that can be killed and started again on what it has kept."""
 
     def __init__(self, member: Member) -> None:
-        self.who = member.participant
+        super().__init__(member.participant)
         self.folder = member.folder
         self.process = member.process
 
@@ -35,10 +46,6 @@ class Node:
         """What all its processes have said."""
         return self.folder / LOG_FILE
 
-    def client(self) -> Client:
-        """Its management API."""
-        return Client(self.who.management, self.who.api_key)
-
     async def kill(self) -> None:
         """As the kernel does when memory is short: at once, without a farewell."""
         self.process.process.kill()
@@ -51,17 +58,12 @@ class Node:
         return self.process.ready_s
 
 
-class Pair:
+class Parties:
     """Both nodes, and what they do with each other."""
 
-    def __init__(self, maker: Node, oem: Node) -> None:
+    def __init__(self, maker: Party, oem: Party) -> None:
         self.maker, self.oem = maker, oem
         self.provider = Provider(maker.who.did, maker.who.dsp)
-
-    @property
-    def nodes(self) -> tuple[Node, Node]:
-        """The maker first."""
-        return self.maker, self.oem
 
     async def publish(self, assets: Sequence[str] = (ASSET,)) -> None:
         """Offer a passport under each of these ids to the OEM."""
@@ -85,6 +87,18 @@ async def hold(oem: Client, transfer: str) -> None:
     assert fetched.verified is not None
     assert fetched.verified.ok, fetched.verified.failed
     assert fetched.payload == passports()[0]
+
+
+class Pair(Parties):
+    """Both, and each can be killed."""
+
+    maker: Node
+    oem: Node
+
+    @property
+    def nodes(self) -> tuple[Node, Node]:
+        """The maker first."""
+        return self.maker, self.oem
 
 
 @asynccontextmanager

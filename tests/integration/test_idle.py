@@ -101,11 +101,6 @@ def switches() -> int:
 @asynccontextmanager
 async def pair(folder: Path, tls: Path | None = None) -> AsyncIterator[tuple[RunningNode, RunningNode]]:
     """Two nodes that know one another. `tls`: a folder with a certificate for localhost, made by `certify`."""
-    secured = (
-        {}
-        if tls is None
-        else {"certificate": tls / CERTIFICATE, "certificate_key": tls / KEY_FILE, "trust": tls / TRUST}
-    )
     with Ports() as ports:
         public = [ports.take(), ports.take()]
         dids = [did_of_url(f"http://localhost:{port}") for port in public]
@@ -122,7 +117,9 @@ async def pair(folder: Path, tls: Path | None = None) -> AsyncIterator[tuple[Run
                 management_port=0,
                 management_key=KEY,
                 directory=dict(zip(BPNS, dids, strict=True)),
-                **secured,
+                certificate=tls and tls / CERTIFICATE,
+                certificate_key=tls and tls / KEY_FILE,
+                trust=tls and tls / TRUST,
             )
             for did, bpn, port in zip(dids, BPNS, public, strict=True)
         ]
