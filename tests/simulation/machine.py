@@ -136,6 +136,7 @@ class InlineWorker(Worker):
         else:
             self._work(jobs)
         if self._writes and life.at_boundary(after=True):
+            life.unheard_of += jobs
             return
         loop, world = life.machine.loop, life.machine.world
         self._reported_at = max(self._reported_at, loop.time() + between(world.chance, 1e-5, 5e-4))
@@ -197,6 +198,10 @@ class Life:
         self.dead = False
         self.unheard = 0
         """Commits that nobody has been told of yet."""
+        self.unheard_of: list[Job] = []
+        """Committed when the process died. Kept, as all of a dead process is, so that who waits is not collected."""
+        self._never: asyncio.Future[None] = machine.loop.create_future()
+        machine.lives.append(self)
         self.app: web.Application | None = None
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._end: asyncio.Future[None] = machine.loop.create_future()
@@ -254,7 +259,7 @@ class Life:
     async def alive(self) -> None:
         """A dead process goes no further."""
         if self.dead:
-            await asyncio.Event().wait()
+            await asyncio.shield(self._never)
 
     def at_boundary(self, *, after: bool) -> bool:
         """Before or after a commit: whether this is where the process dies."""
@@ -304,6 +309,7 @@ class Machine:
         self._strategies = strategies
         self._ids = count(1)
         self._peeking = StoreTx(connection_to(opened))
+        self.lives: list[Life] = []
         self.life: Life | None = None
         self.start()
 
