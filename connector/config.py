@@ -228,7 +228,7 @@ class Config:
             raise Invalid("data_plane.token_lifetime is at least 1 second", "/data_plane/token_lifetime")
 
     def _check_public(self) -> None:
-        if not _is_root(self.url):
+        if not is_root(self.url):
             fault = "public.url is an http(s) URL with a host, without user, query, fragment or trailing slash"
             raise Invalid(fault, "/public/url", self.url)
         if self.url.startswith("http:") and not self.development:
@@ -265,7 +265,7 @@ class Config:
         return self.url + DCP_PATH
 
 
-def _is_root(url: str) -> bool:
+def is_root(url: str) -> bool:
     """Whether URLs can be made of this by adding a path, and stand in headers as they are."""
     try:
         parts = urlsplit(url)
@@ -280,9 +280,9 @@ def _place(key: str) -> str:
     return "/" + key.replace(".", "/")
 
 
-def table() -> tuple[tuple[str, str, str], ...]:
-    """(key, default, help) of every setting: what the reference page shows."""
-    return tuple((f.metadata["key"], _shown(f), f.metadata["help"]) for f in fields(Config))
+def table(kind: type[Any] = Config) -> tuple[tuple[str, str, str], ...]:
+    """(key, default, help) of every setting: what the reference page shows. `kind`: a dataclass of settings."""
+    return tuple((f.metadata["key"], _shown(f), f.metadata["help"]) for f in fields(kind))
 
 
 def _shown(f: Field[Any]) -> str:
@@ -295,22 +295,32 @@ def _shown(f: Field[Any]) -> str:
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     """Read a node's file and overlay the environment. Raise Invalid naming the setting."""
-    env = os.environ if environment is None else environment
+    return parse(read_toml(path), os.environ if environment is None else environment)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds. Raise Invalid if it cannot be read."""
     try:
-        doc = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Invalid(f"cannot read {path}: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
         raise Invalid(f"{path} is not TOML: {error}") from error
     except UnicodeDecodeError as error:
         raise Invalid(f"{path} is not UTF-8") from error
-    return parse(doc, env)
 
 
 def parse(doc: Mapping[str, Any], env: Mapping[str, str]) -> Config:
     """Make a Config of a parsed file and an environment."""
+    return Config(**values_of(Config, doc, env))
+
+
+def values_of(
+    kind: type[Any], doc: Mapping[str, Any], env: Mapping[str, str], prefix: str = "CONNECTOR"
+) -> dict[str, Any]:
+    """The values of all fields of `kind`, a dataclass of settings. `prefix` begins the variables of the environment."""
     given = _flat(doc)
-    known = {f.metadata["key"]: f for f in fields(Config)}
+    known = {f.metadata["key"]: f for f in fields(kind)}
     for key in given:
         if key not in known:
             near = get_close_matches(key, known, n=1)
@@ -318,14 +328,14 @@ def parse(doc: Mapping[str, Any], env: Mapping[str, str]) -> Config:
             raise Invalid(f"there is no setting {key}{hint}", _place(key))
     values: dict[str, Any] = {}
     for key, f in known.items():
-        name = f"CONNECTOR_{key.replace('.', '_').upper()}"
+        name = f"{prefix}_{key.replace('.', '_').upper()}"
         if name in env:
             values[f.name] = _read(key, f, env[name], env)
         elif key in given:
             values[f.name] = _read(key, f, given[key], env)
         elif f.default is MISSING and f.default_factory is MISSING:
             raise Invalid(f"{key} is required: {f.metadata['help']}", _place(key))
-    return Config(**values)
+    return values
 
 
 def _flat(doc: Mapping[str, Any]) -> dict[str, Any]:
