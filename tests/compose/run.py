@@ -123,7 +123,7 @@ async def main() -> int:
         await run("build")
         await run("up", "--abort-on-container-exit", "demo", quiet=False)
         await run("down", "--volumes", "--timeout", GRACE)
-        await run("up", "-d", "oem", "cell-maker", "cathode-supplier")
+        await run("run", "--rm", "-T", "demo", "--version")  # it starts when all nodes are healthy
         broken = await _roll(run, parties)
         await run("run", "--rm", "-T", "demo")
     except (ConnectorError, TimeoutError) as error:
