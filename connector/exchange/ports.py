@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from connector.exchange.passport_records import PassportVersion
 from connector.exchange.query import Criterion, QuerySpec
 from connector.exchange.records import (
     Agreement,
     Asset,
     ContractDefinition,
+    CredentialRequest,
     Edr,
     Grant,
     Happened,
+    HeldCredential,
     Negotiation,
     Outgoing,
     Payload,
@@ -147,6 +150,9 @@ class Tx(Protocol):
     grants: Repository[Grant]
     secrets: Repository[Secret]
     payloads: Repository[Payload]
+    passports: Repository[PassportVersion]
+    credentials: Repository[HeldCredential]
+    credential_requests: Repository[CredentialRequest]
     outbox: Repository[Outgoing]
     timers: Repository[Timer]
     offers: OfferIndex

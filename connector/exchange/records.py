@@ -6,7 +6,7 @@ identity, a plain name). Field names follow EDC's management API where it has th
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, Final, Self
 
 from connector.exchange.query import Criterion
@@ -262,6 +262,63 @@ class Grant:
     asset_id: str
     refresh_token: str | None = None
     previous_refresh_token: str | None = None
+
+
+class Held(StrEnum):
+    """How a credential in our wallet stands."""
+
+    ISSUED = "ISSUED"
+    EXPIRED = "EXPIRED"
+    REVOKED = "REVOKED"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCredential:
+    """A verifiable credential about us, as its issuer delivered it; the id is ours, and that of its very text.
+
+    types: short names. profile: data model and proof (`vc11-sl2021/jwt`). Times in ms; None: no end.
+    """
+
+    id: str
+    created_at: int
+    issuer: str
+    state: Held
+    valid_from: int | None
+    valid_until: int | None
+    profile: str
+    types: tuple[str, ...]
+    jwt: str = field(repr=False)
+
+    def current(self, now: int) -> bool:
+        """Whether it is worth showing at `now` (ms)."""
+        return self.state is Held.ISSUED and (self.valid_until is None or now < self.valid_until)
+
+
+class Asked(StrEnum):
+    """How far a request for credentials is."""
+
+    REQUESTED = "REQUESTED"
+    ISSUED = "ISSUED"
+    REJECTED = "REJECTED"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRequest:
+    """Our asking an issuer for credentials (DCP 1.0, 6.4); the id is the `holderPid`.
+
+    wanted: types, or ids of the issuer's own list (from an offer that names nothing else). issuer_pid, status_url: what
+    the issuer answered. error: why it was refused, or why it cannot be sent.
+    """
+
+    id: str
+    created_at: int
+    updated_at: int
+    issuer: str
+    state: Asked
+    wanted: tuple[str, ...]
+    issuer_pid: str | None = None
+    status_url: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

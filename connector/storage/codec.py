@@ -18,12 +18,16 @@ from connector.exchange import states
 from connector.exchange.query import Criterion
 from connector.exchange.records import (
     Agreement,
+    Asked,
     Asset,
     CallbackAddress,
     ContractDefinition,
+    CredentialRequest,
     Edr,
     Entry,
     Grant,
+    Held,
+    HeldCredential,
     Negotiation,
     Outgoing,
     Payload,
@@ -300,6 +304,39 @@ def _read_edr(row: Row) -> Edr:
     return Edr(ident, created, asset_id, agreement_id, negotiation_id, provider_id, orjson.loads(doc), expires_at)
 
 
+def _write_credential(record: HeldCredential) -> Values:
+    return {
+        "id": record.id,
+        "created_at": record.created_at,
+        "issuer": record.issuer,
+        "state": record.state.value,
+        "valid_until": record.valid_until,
+        "doc": _text((record.valid_from, record.profile, record.types, record.jwt)),
+    }
+
+
+def _read_credential(row: Row) -> HeldCredential:
+    ident, created_at, issuer, state, until, doc = row
+    since, profile, types, jwt = orjson.loads(doc)
+    return HeldCredential(ident, created_at, issuer, Held(state), since, until, profile, tuple(types), jwt)
+
+
+def _write_credential_request(record: CredentialRequest) -> Values:
+    return {
+        "id": record.id,
+        "created_at": record.created_at,
+        "updated_at": record.updated_at,
+        "issuer": record.issuer,
+        "state": record.state.value,
+        "doc": _text((record.wanted, record.issuer_pid, record.status_url, record.error)),
+    }
+
+
+def _read_credential_request(row: Row) -> CredentialRequest:
+    wanted, *rest = orjson.loads(row[5])
+    return CredentialRequest(*row[:4], Asked(row[4]), tuple(wanted), *rest)
+
+
 def _columns(record: Grant | Secret | Payload | Outgoing | Timer) -> Values:
     """A record whose fields are the columns of its table."""
     return {name: getattr(record, name) for name in record.__slots__}
@@ -327,5 +364,9 @@ EDR: Final = Codec("EndpointDataReference", tables.edr, _write_edr, _read_edr)
 GRANT: Final = Codec("Grant", tables.grant, _columns, lambda row: Grant(*row))
 SECRET: Final = Codec("Secret", tables.secret, _columns, lambda row: Secret(*row))
 PAYLOAD: Final = Codec("Payload", tables.payload, _columns, lambda row: Payload(*row))
+CREDENTIAL: Final = Codec("Credential", tables.credential, _write_credential, _read_credential)
+CREDENTIAL_REQUEST: Final = Codec(
+    "CredentialRequest", tables.credential_request, _write_credential_request, _read_credential_request
+)
 OUTGOING: Final = Codec("Outgoing", tables.outbox, _write_outgoing, _read_outgoing)
 TIMER: Final = Codec("Timer", tables.timer, _columns, lambda row: Timer(*row))

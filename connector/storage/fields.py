@@ -221,6 +221,7 @@ def selector_condition(criterion: Criterion, name: str, cursor: ColumnElement[An
 
 _asset, _policy, _definition, _agreement = tables.asset.c, tables.policy.c, tables.definition.c, tables.agreement.c
 _negotiation, _transfer, _edr, _grant = tables.negotiation.c, tables.transfer.c, tables.edr.c, tables.grant.c
+_credential, _credential_request = tables.credential.c, tables.credential_request.c
 _secret, _payload, _outbox, _timer = tables.secret.c, tables.payload.c, tables.outbox.c, tables.timer.c
 _PROTOCOL: Final = Field(literal_column(f"'{PROTOCOL}'", Text()))
 
@@ -329,6 +330,26 @@ PAYLOAD: Final = ColumnFields(
         "id": Field(_payload.id),
         "semanticId": Field(_payload.semantic_id),
         "createdAt": _integer(_payload.created_at),
+    },
+)
+CREDENTIAL: Final = ColumnFields(
+    "Credential",
+    {
+        "id": Field(_credential.id),
+        "issuer": Field(_credential.issuer),
+        "state": Field(_credential.state),
+        "validUntil": _integer(_credential.valid_until),
+        "createdAt": _integer(_credential.created_at),
+    },
+)
+CREDENTIAL_REQUEST: Final = ColumnFields(
+    "CredentialRequest",
+    {
+        "id": Field(_credential_request.id),
+        "issuer": Field(_credential_request.issuer),
+        "state": Field(_credential_request.state),
+        "createdAt": _integer(_credential_request.created_at),
+        "updatedAt": _integer(_credential_request.updated_at),
     },
 )
 OUTGOING: Final = ColumnFields(

@@ -32,7 +32,11 @@ _RULES: Final[Mapping[tuple[str, str], str]] = {
         AND replace(topic, :push, '') NOT IN (SELECT id FROM negotiation UNION ALL SELECT id FROM transfer)
     """,
     ("timer", "it belongs to no process"): """
-        SELECT id FROM timer WHERE subject NOT IN (SELECT id FROM negotiation UNION ALL SELECT id FROM transfer)
+        SELECT id FROM timer WHERE subject NOT IN
+        (SELECT id FROM negotiation UNION ALL SELECT id FROM transfer UNION ALL SELECT id FROM credential)
+    """,
+    ("outbox", "there is no request for credentials that it is about"): """
+        SELECT id FROM outbox WHERE kind = 'credential' AND topic NOT IN (SELECT id FROM credential_request)
     """,
     ("agreement", "there is no negotiation that has led to it"): """
         SELECT id FROM agreement WHERE negotiation_id NOT IN (SELECT id FROM negotiation)

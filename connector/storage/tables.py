@@ -193,6 +193,44 @@ payload: Final = Table(
     _text("digest"),
     _text("signature"),
 )
+credential: Final = Table(
+    "credential",
+    metadata,
+    _id(),
+    _time(),
+    _text("issuer"),
+    _text("state"),
+    _time("valid_until", optional=True),
+    _text("doc"),
+    Index("credential_by_age", "created_at", "id"),
+)
+credential_request: Final = Table(
+    "credential_request",
+    metadata,
+    _id(),
+    _time(),
+    _time("updated_at"),
+    _text("issuer"),
+    _text("state"),
+    _text("doc"),
+    Index("credential_request_by_age", "created_at", "id"),
+)
+passport_version: Final = Table(
+    "passport_version",
+    metadata,
+    _id(),
+    _time(),
+    _text("passport_id"),
+    Column("number", Integer, nullable=False),
+    _text("serial"),
+    _text("semantic_id"),
+    Column("body", LargeBinary, nullable=False),
+    _text("credential"),
+    _text("disclosures"),
+    Index("passport_version_by_age", "created_at", "id"),
+    Index("passport_version_by_passport", "passport_id", "number", unique=True),
+    Index("passport_version_by_serial", "serial"),
+)
 outbox: Final = Table(
     "outbox",
     metadata,

@@ -57,6 +57,8 @@ KINDS: dict[str, Any] = {
     "grants": records.GRANT,
     "secrets": records.SECRET,
     "payloads": records.PAYLOAD,
+    "credentials": records.CREDENTIAL,
+    "credential_requests": records.CREDENTIAL_REQUEST,
     "outbox": records.a_message(),
     "timers": records.TIMER,
 }

@@ -6,12 +6,16 @@ from typing import Any, TypeVar
 from connector.exchange.query import Criterion
 from connector.exchange.records import (
     Agreement,
+    Asked,
     Asset,
     CallbackAddress,
     ContractDefinition,
+    CredentialRequest,
     Edr,
     Entry,
     Grant,
+    Held,
+    HeldCredential,
     Negotiation,
     Outgoing,
     Payload,
@@ -160,4 +164,10 @@ POLICY_DEFINITION = PolicyDefinition("p-1", 1, POLICY, {"https://w3id.org/edc/v0
 GRANT = Grant("t-1", 1, PEER, "BPNL00000000CONS", "agreement-1", "asset-1", "aa", "bb")
 SECRET = Secret("secret-1", 1, "hush")
 PAYLOAD = Payload("asset-1", 1, "urn:samm:io.catenax.battery:6.0.0#Battery", b'{"\xc3\xa4":1}', "digest", "signature")
+CREDENTIAL = HeldCredential(
+    "digest", 1, "did:web:issuer.example", Held.ISSUED, 1, 99, "vc11-sl2021/jwt", ("MembershipCredential",), "a.b.c"
+)
+CREDENTIAL_REQUEST = CredentialRequest(
+    "h-1", 1, 2, "did:web:issuer.example", Asked.REJECTED, ("MembershipCredential",), "i-1", "https://x/1", "no"
+)
 TIMER = Timer("timer-1", 50, "negotiation", "n-1", '{"a":1}')

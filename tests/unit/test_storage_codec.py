@@ -26,6 +26,8 @@ KINDS: list[tuple[codec.Codec[Any], Any]] = [
     (codec.GRANT, records.GRANT),
     (codec.SECRET, records.SECRET),
     (codec.PAYLOAD, records.PAYLOAD),
+    (codec.CREDENTIAL, records.CREDENTIAL),
+    (codec.CREDENTIAL_REQUEST, records.CREDENTIAL_REQUEST),
     (codec.OUTGOING, records.a_message()),
     (codec.TIMER, records.TIMER),
 ]
