@@ -24,7 +24,7 @@ from connector.exchange.hold import held
 from connector.exchange.moves import KINDS
 from connector.exchange.node import Node
 from connector.exchange.ports import Commit, Tx
-from connector.exchange.records import Negotiation, Outgoing, Timer, Transfer
+from connector.exchange.records import Happened, Negotiation, Outgoing, Timer, Transfer
 
 log = structlog.get_logger()
 _RINGS: Final = {
@@ -44,7 +44,7 @@ class Engine:
         self.dispatcher = Dispatcher(around(self._deliver), node.clock)
         self.timers = Timers(self._ring, node.clock)
         self._steps = Steps(node.id, node.store)
-        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._waiters: dict[str, dict[asyncio.Event, Callable[[Happened], bool]]] = {}
         self._stopping = False
         self._elsewhere: set[str] = set()
         """Held messages that are to be handed over."""
@@ -71,9 +71,13 @@ class Engine:
             self._put_elsewhere(commit.elsewhere)
         if commit.timers:
             self.timers.add(commit.timers)
-        for changed in (*(event.record.id for event in commit.events), *commit.changed):
-            for waiter in self._waiters.get(changed, ()):
-                waiter.set()
+        for event in commit.events:
+            for wake, worth in self._waiters.get(event.record.id, {}).items():
+                if worth(event):
+                    wake.set()
+        for changed in commit.changed:
+            for wake in self._waiters.get(changed, ()):
+                wake.set()
         self._steps.note(commit)
 
     def _put_elsewhere(self, messages: Sequence[Outgoing]) -> None:
@@ -101,31 +105,37 @@ class Engine:
         self._handing.add(task)
         task.add_done_callback(self._handing.discard)
 
-    async def wait_until(self, identifier: str, reached: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    async def wait_until(
+        self,
+        identifier: str,
+        reached: Callable[[], Awaitable[bool]],
+        seconds: float,
+        worth: Callable[[Happened], bool] = lambda _: True,
+    ) -> None:
         """Return when `reached` says so, the time is over, or the node is about to stop.
 
-        `reached` is asked again after each event about `identifier`.
+        `reached` is asked again after each event about `identifier` that is `worth` it.
         """
-        event = asyncio.Event()
-        waiters = self._waiters.setdefault(identifier, set())
-        waiters.add(event)
+        wake = asyncio.Event()
+        waiters = self._waiters.setdefault(identifier, {})
+        waiters[wake] = worth
         try:
             async with asyncio.timeout(seconds):
                 while not self._stopping and not await reached():
-                    await event.wait()
-                    event.clear()
+                    await wake.wait()
+                    wake.clear()
         except TimeoutError:
             return
         finally:
-            waiters.discard(event)
+            del waiters[wake]
             if not waiters:
                 self._waiters.pop(identifier, None)
 
     def stop_waiting(self) -> None:
         """Let everybody go who waits, now and later: requests that wait would hold up the end of the listeners."""
         self._stopping = True
-        for event in [event for waiters in self._waiters.values() for event in waiters]:
-            event.set()
+        for wake in [wake for waiters in self._waiters.values() for wake in waiters]:
+            wake.set()
 
     async def _ring(self, timer: Timer) -> None:
         def tx(tx: Tx) -> Timer | None:

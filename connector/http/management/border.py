@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from connector.exchange.node import Node
+from connector.exchange.records import Happened
 from connector.http.body import read_json
 from connector.protocol.errors import ConnectorError, LocalError, PeerError, Unreachable
 
@@ -24,8 +25,14 @@ KEY_HEADER: Final = "X-Api-Key"
 class Waiter(Protocol):
     """What the API needs of the node's engine."""
 
-    async def wait_until(self, identifier: str, reached: Callable[[], Awaitable[bool]], seconds: float) -> None:
-        """Return when `reached` says so or the time is over; ask it again after each event about `identifier`."""
+    async def wait_until(
+        self,
+        identifier: str,
+        reached: Callable[[], Awaitable[bool]],
+        seconds: float,
+        worth: Callable[[Happened], bool] = ...,
+    ) -> None:
+        """Return when `reached` says so or the time is over; ask it again after each event that is `worth` it."""
         ...
 
 

@@ -38,7 +38,7 @@ async def _started(request: web.Request, start: Callable[[], Any]) -> web.Respon
     record: Negotiation = await start()
     if wish is None:
         return answer(views.created(record.id, record.created_at))
-    return answer(views.negotiation(await settled(request, _load(record.id), wish)))
+    return answer(views.negotiation(await settled(request, record.id, _load(record.id), wish)))
 
 
 async def _create(request: web.Request) -> web.Response:
@@ -56,7 +56,8 @@ async def _offer(request: web.Request) -> web.Response:
 
 
 async def _get(request: web.Request) -> web.Response:
-    record = await settled(request, _load(reading.named(request)), wanted(request, State))
+    ident = reading.named(request)
+    record = await settled(request, ident, _load(ident), wanted(request, State))
     return answer(views.negotiation(record))
 
 

@@ -45,11 +45,12 @@ async def _create(request: web.Request) -> web.Response:
     record = await transfer.request(node, order)
     if wish is None:
         return answer(views.created(record.id, record.created_at))
-    return answer(views.transfer(await settled(request, _load(record.id), wish)))
+    return answer(views.transfer(await settled(request, record.id, _load(record.id), wish)))
 
 
 async def _get(request: web.Request) -> web.Response:
-    record = await settled(request, _load(reading.named(request)), wanted(request, State))
+    ident = reading.named(request)
+    record = await settled(request, ident, _load(ident), wanted(request, State))
     return answer(views.transfer(record))
 
 

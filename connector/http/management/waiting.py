@@ -40,18 +40,27 @@ def wanted(request: web.Request, states: type[StrEnum]) -> tuple[frozenset[str],
     return names, seconds
 
 
-async def settled(request: web.Request, load: Callable[[Tx], R], wish: tuple[frozenset[str], float] | None) -> R:
-    """The process as it is when it is in a wanted state or over, or the time is up; at once without a wish."""
+async def settled(
+    request: web.Request, ident: str, load: Callable[[Tx], R], wish: tuple[frozenset[str], float] | None
+) -> R:
+    """The process as it is when it is in a wanted state or over, or the time is up; at once without a wish.
+
+    load: reads the process with the id `ident`.
+    """
     store, engine = request.app[NODE].store, request.app[WAITER]
-    record = await store.read(load)
     if wish is None:
-        return record
+        return await store.read(load)
     states, seconds = wish
+    record: R | None = None
 
     async def reached() -> bool:
         nonlocal record
         record = await store.read(load)
-        return record.process.over or record.process.state in states
+        return _there(record, states)
 
-    await engine.wait_until(record.id, reached, seconds)
-    return record
+    await engine.wait_until(ident, reached, seconds, lambda event: _there(event.record, states))
+    return await store.read(load) if record is None else record
+
+
+def _there(record: object, states: frozenset[str]) -> bool:
+    return isinstance(record, Negotiation | Transfer) and (record.process.over or record.process.state in states)
