@@ -95,8 +95,8 @@ docs: $(VENV)/.run
 # Universal, hashed, and without the address of any registry.
 lock: $(VENV)/.tool
 	$(COMPILE) --group tool -o requirements/tool.lock
-	$(COMPILE) pyproject.toml --extra postgres --group build -o requirements/run.lock
-	$(COMPILE) pyproject.toml --extra postgres --group build --group dev -c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) pyproject.toml --extra postgres --extra otel --group build -o requirements/run.lock
+	$(COMPILE) pyproject.toml --extra postgres --extra otel --group build --group dev -c requirements/run.lock -o requirements/dev.lock
 	$(subst 3.11,3.12,$(COMPILE)) requirements/clients.in -o requirements/clients.lock
 	! grep -nE 'https?://|index-url|--find-links' requirements/*.lock
 
