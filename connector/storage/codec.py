@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import Table
 
 from connector.exchange import states
+from connector.exchange.passport_records import PassportVersion
 from connector.exchange.query import Criterion
 from connector.exchange.records import (
     Agreement,
@@ -337,6 +338,14 @@ def _read_credential_request(row: Row) -> CredentialRequest:
     return CredentialRequest(*row[:4], Asked(row[4]), tuple(wanted), *rest)
 
 
+def _write_passport(record: PassportVersion) -> Values:
+    return {name: getattr(record, name) for name in record.__slots__} | {"disclosures": _text(record.disclosures)}
+
+
+def _read_passport(row: Row) -> PassportVersion:
+    return PassportVersion(*row[:-1], tuple(orjson.loads(row[-1])))
+
+
 def _columns(record: Grant | Secret | Payload | Outgoing | Timer) -> Values:
     """A record whose fields are the columns of its table."""
     return {name: getattr(record, name) for name in record.__slots__}
@@ -368,5 +377,6 @@ CREDENTIAL: Final = Codec("Credential", tables.credential, _write_credential, _r
 CREDENTIAL_REQUEST: Final = Codec(
     "CredentialRequest", tables.credential_request, _write_credential_request, _read_credential_request
 )
+PASSPORT_VERSION: Final = Codec("PassportVersion", tables.passport_version, _write_passport, _read_passport)
 OUTGOING: Final = Codec("Outgoing", tables.outbox, _write_outgoing, _read_outgoing)
 TIMER: Final = Codec("Timer", tables.timer, _columns, lambda row: Timer(*row))

@@ -222,6 +222,7 @@ def selector_condition(criterion: Criterion, name: str, cursor: ColumnElement[An
 _asset, _policy, _definition, _agreement = tables.asset.c, tables.policy.c, tables.definition.c, tables.agreement.c
 _negotiation, _transfer, _edr, _grant = tables.negotiation.c, tables.transfer.c, tables.edr.c, tables.grant.c
 _credential, _credential_request = tables.credential.c, tables.credential_request.c
+_passport_version = tables.passport_version.c
 _secret, _payload, _outbox, _timer = tables.secret.c, tables.payload.c, tables.outbox.c, tables.timer.c
 _PROTOCOL: Final = Field(literal_column(f"'{PROTOCOL}'", Text()))
 
@@ -350,6 +351,17 @@ CREDENTIAL_REQUEST: Final = ColumnFields(
         "state": Field(_credential_request.state),
         "createdAt": _integer(_credential_request.created_at),
         "updatedAt": _integer(_credential_request.updated_at),
+    },
+)
+PASSPORT_VERSION: Final = ColumnFields(
+    "PassportVersion",
+    {
+        "id": Field(_passport_version.id),
+        "passportId": Field(_passport_version.passport_id),
+        "number": _integer(_passport_version.number),
+        "serial": Field(_passport_version.serial),
+        "semanticId": Field(_passport_version.semantic_id),
+        "createdAt": _integer(_passport_version.created_at),
     },
 )
 OUTGOING: Final = ColumnFields(

@@ -8,11 +8,10 @@ from typing_extensions import override
 
 from connector.exchange.ports import Commit, Tx
 from connector.exchange.records import Happened, Outgoing, Timer
-from connector.storage import codec, fields, passports, tables
+from connector.storage import codec, fields, tables
 from connector.storage.codec import Codec
 from connector.storage.connection import Connection
 from connector.storage.offers import MaterialisedOffers
-from connector.storage.passports import PASSPORT_VERSION
 from connector.storage.repositories import AssetRepository, ProcessTableRepository, TableRepository
 
 
@@ -33,7 +32,7 @@ class StoreTx(Tx):
         self.payloads = TableRepository(connection, codec.PAYLOAD, fields.PAYLOAD)
         self.credentials = TableRepository(connection, codec.CREDENTIAL, fields.CREDENTIAL)
         self.credential_requests = TableRepository(connection, codec.CREDENTIAL_REQUEST, fields.CREDENTIAL_REQUEST)
-        self.passports = TableRepository(connection, PASSPORT_VERSION, passports.FIELDS)
+        self.passports = TableRepository(connection, codec.PASSPORT_VERSION, fields.PASSPORT_VERSION)
         self.outbox = TableRepository(connection, codec.OUTGOING, fields.OUTGOING)
         self.timers = TableRepository(connection, codec.TIMER, fields.TIMER)
         self.offers = MaterialisedOffers(connection)
