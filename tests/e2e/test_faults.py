@@ -205,7 +205,7 @@ async def test_a_node_sends_nothing_before_it_listens(tmp_path: Path, monkeypatc
             arrived.extend([await nodes.counted("maker", REQUESTS, surface="dsp") for _ in range(5)])
             return await serve(*args, **how)
 
-        monkeypatch.setattr("connector.wiring.serve", late)
+        monkeypatch.setattr("connector.wiring.surfaces.serve", late)
         await nodes.start("oem")
         assert arrived == [0] * 10
         await nodes.final(negotiation)

@@ -11,7 +11,6 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from connector import wiring
 from connector.config import table
 from connector.http import public
 from connector.http.door import Door, Refusals
@@ -20,6 +19,7 @@ from connector.http.limits import Allowed
 from connector.identity.did import did_document
 from connector.identity.keys import SigningKey
 from connector.protocol.negotiation import State
+from connector.wiring import surfaces
 from tests.integration import exchange_world
 from tests.integration.dsp_world import STRANGER, THEM, World, message, world
 from tests.integration.test_dsp_surface import OURS, Did
@@ -48,7 +48,7 @@ async def limited(
     folder: Path, monkeypatch: pytest.MonkeyPatch, time: Time | None = None, /, **limits: int
 ) -> AsyncIterator[World]:
     """A node whose door has these limits, and a clock that stands still."""
-    monkeypatch.setattr(wiring, "Door", partial(Door, now=time or Time()))
+    monkeypatch.setattr(surfaces, "Door", partial(Door, now=time or Time()))
     async with world(folder, limits=limits) as us:
         yield us
 
@@ -134,7 +134,7 @@ async def test_who_holds_many_open_negotiations_must_end_some_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time = Time()
-    monkeypatch.setattr(wiring, "Door", partial(Door, now=time))
+    monkeypatch.setattr(surfaces, "Door", partial(Door, now=time))
     sections: dict[str, Any] = {"limits": {"negotiations": 2}, "strategy": {"negotiation": "manual"}}
     async with world(tmp_path, **sections) as us:
         offer = us.offer(await us.publish())
@@ -192,7 +192,7 @@ async def test_an_address_whose_tokens_fail_is_not_heard_and_fetches_nothing_mor
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time = Time()
-    monkeypatch.setattr(wiring, "Door", partial(Door, now=time))
+    monkeypatch.setattr(surfaces, "Door", partial(Door, now=time))
     sections: dict[str, Any] = {
         "node": {"did": OURS},
         "identity": {"kind": "did"},
@@ -225,7 +225,7 @@ async def test_names_cannot_be_invented_faster_than_tokens_can_be_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever has a host has as many DIDs as it likes, and good tokens for them all."""
-    monkeypatch.setattr(wiring, "Door", partial(Door, now=Time()))
+    monkeypatch.setattr(surfaces, "Door", partial(Door, now=Time()))
     sections: dict[str, Any] = {"limits": {"failures_per_minute": 3}}
     async with world(tmp_path, **sections) as us:
         answers = [(await us.post("/catalog/request", CATALOG, as_=f"them-{number}")).status for number in range(5)]

@@ -113,7 +113,7 @@ RUNS = re.compile(
     r"|subprocess\.\w+|asyncio\.create_subprocess_\w+|importlib\.import_module)"
 )
 OPERATORS_OWN = {
-    "connector/wiring.py": "importlib.import_module",  # plug-ins, named in the settings
+    "connector/wiring/parts.py": "importlib.import_module",  # plug-ins, named in the settings
     "connector/storage/postgres_upkeep.py": "subprocess.run",  # `connector db`: the tools of PostgreSQL, no shell
 }
 

@@ -1,0 +1,142 @@
+"""The two listeners: what strangers reach, and what operators reach."""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from connector.config import DATA_PATH, DSP_PATH, Config
+from connector.dataplane.plane import EmbeddedDataPlane
+from connector.engine.engine import Engine
+from connector.exchange.node import Node
+from connector.http.did import did_routes
+from connector.http.did import render as render_plain
+from connector.http.door import Door, Refusals
+from connector.http.dsp import dsp_application
+from connector.http.health import disk_check, leaving_check, outbox_check, writer_check
+from connector.http.limits import Allowed
+from connector.http.management import management_app
+from connector.http.middleware import application
+from connector.http.public import public_routes
+from connector.http.public import render as render_public
+from connector.http.server import Limits, Listener, serve
+from connector.http.tls import Reloader
+from connector.identity.dcp_messages import CREDENTIAL_SERVICE
+from connector.identity.did import did_document, did_document_path
+from connector.identity.keys import SigningKey
+from connector.metrics import Metrics
+from connector.metrics.requests import timed
+from connector.protocol.did_services import service_entries
+
+
+async def open_public(
+    config: Config,
+    node: Node,
+    plane: EmbeddedDataPlane,
+    engine: Engine,
+    key: SigningKey,
+    metrics: Metrics,
+    limits: Limits,
+    refusals: Refusals,
+) -> Listener:
+    """Begin to serve strangers."""
+    tls = _tls(config)
+    app = _public(config, node, plane, engine, key, _door(config, refusals))
+    app.middlewares.insert(0, timed(metrics, "did", {DSP_PATH: "dsp", DATA_PATH: "data-plane"}))
+    return await serve(
+        app,
+        config.host,
+        config.port,
+        tls=tls.context if tls else None,
+        limits=limits,
+        exact_below=DATA_PATH,
+        refused=refusals.note,
+    )
+
+
+async def open_private(
+    config: Config,
+    node: Node,
+    engine: Engine,
+    metrics: Metrics,
+    limits: Limits,
+    refusals: Refusals,
+    leaving: asyncio.Event,
+) -> Listener:
+    """Begin to serve operators."""
+    app = _private(config, node, engine, metrics, leaving)
+    return await serve(app, config.management_host, config.management_port, limits=limits, refused=refusals.note)
+
+
+def limits_of(config: Config) -> Limits:
+    """How many connections each listener takes, and how long they may last when it closes."""
+    return Limits(
+        connections=config.connections,
+        connections_per_address=config.connections_per_address,
+        grace_s=2 * config.grace,  # one half before they are cancelled, one after it
+    )
+
+
+def _tls(config: Config) -> Reloader | None:
+    if config.certificate and config.certificate_key:
+        return Reloader(config.certificate, config.certificate_key)
+    return None
+
+
+def _door(config: Config, refusals: Refusals) -> Door:
+    """The limits of those who come to the public side."""
+    allowed = Allowed(
+        requests_per_second=config.requests_per_second,
+        burst=config.burst,
+        requests_at_once=config.requests_at_once,
+        negotiations=config.negotiations,
+        transfers=config.transfers,
+        pulls_at_once=config.pulls_at_once,
+        failures_per_minute=config.failures_per_minute,
+    )
+    return Door(allowed, refusals)
+
+
+def _public(
+    config: Config, node: Node, plane: EmbeddedDataPlane, engine: Engine, key: SigningKey, door: Door
+) -> web.Application:
+    """What strangers reach: the DID document, the protocol, the data plane."""
+    root = application(render_plain)
+    if config.did.startswith("did:web:"):
+        document = did_document(config.did, [key], _services(config))
+        root.add_routes(did_routes(did_document_path(config.did), document))
+    root.add_subapp(DSP_PATH, dsp_application(node, engine.release, engine.dispatcher.heard, door=door))
+    data = application(render_public)
+    data.add_routes(public_routes(plane, "", door))
+    root.add_subapp(DATA_PATH, data)
+    return root
+
+
+def _services(config: Config) -> list[dict[str, Any]]:
+    """What our DID document names: the connector, and with DCP the wallet."""
+    entries = service_entries(config.did, config.dsp_root)
+    if config.identity == "dcp":
+        entries.append({"id": f"{config.did}#wallet", "type": CREDENTIAL_SERVICE, "serviceEndpoint": config.dcp_url})
+    return entries
+
+
+def _private(config: Config, node: Node, engine: Engine, metrics: Metrics, leaving: asyncio.Event) -> web.Application:
+    """What operators reach: the management API, health, metrics."""
+    checks = [
+        leaving_check(leaving.is_set),
+        writer_check(node.store),
+        outbox_check(lambda: engine.dispatcher.due_since, node.clock.now),
+    ]
+    if config.database == "sqlite":
+        checks.append(disk_check(config.data))
+    app = management_app(
+        node,
+        engine,
+        api_key=config.management_key,
+        base_path=config.management_path,
+        data_url=config.data_url,
+        checks=checks,
+        metrics=metrics.text,
+    )
+    app.middlewares.insert(0, timed(metrics, "management"))
+    return app
