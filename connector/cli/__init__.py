@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "config": ("settings", "config", "Check a node's settings, list them all, print an example."),
     "db": ("db", "db", "Migrate, check and back up a node's database."),
     "key": ("key", "key", "Show a node's public key, as the DID document that it serves."),
+    "authority": ("authority", "authority", "Run the authority of a data space, and keep its register of members."),
     "sandbox": ("sandbox", "sandbox", "Start several nodes on this machine that know one another."),
     "demo": ("demo", "demo", "Run the battery passport story in a sandbox, or on nodes that run."),
     "schema": ("schema", "schema", "Show the JSON Schema of an aspect model, and check payloads against it."),

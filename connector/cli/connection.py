@@ -40,15 +40,18 @@ def on_node(function: Callable[..., Awaitable[Said]]) -> Callable[..., None]:
     return command
 
 
-def find_key(given: str | None) -> str:
-    """The API key. On the command line only by reference, where others of this machine can read along."""
+def find_key(given: str | None, variable: str = KEY_VARIABLE) -> str:
+    """The API key, by option or in the environment's `variable`.
+
+    On the command line only by reference, where others of this machine can read along.
+    """
     if given is not None:
         if not given.startswith(_REFERENCES):
             raise click.UsageError("--key takes env:NAME or file:PATH: a command line is no place for a secret")
         return secret(given, os.environ, "")
-    found = os.environ.get(KEY_VARIABLE, "")
+    found = os.environ.get(variable, "")
     if not found:
-        raise click.UsageError(f"which API key? Give --key env:NAME or --key file:PATH, or set {KEY_VARIABLE}")
+        raise click.UsageError(f"which API key? Give --key env:NAME or --key file:PATH, or set {variable}")
     return secret(found, os.environ, "") if found.startswith(_REFERENCES) else found
 
 

@@ -41,7 +41,7 @@ def serve(file: Path, parent_fd: int | None, *, as_json: bool) -> None:
     with refusals(as_json=as_json):
         settings = config.load(file)
         take_open_files()
-        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        with asyncio.Runner(loop_factory=fast_loop()) as runner:
             runner.run(_serve(settings, parent_fd, as_json=as_json))
 
 
@@ -76,7 +76,7 @@ def take_open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _fast_loop() -> "type[asyncio.AbstractEventLoop] | None":
+def fast_loop() -> "type[asyncio.AbstractEventLoop] | None":
     """The event loop of uvloop where there is one: half the time per request."""
     if sys.platform == "win32":
         return None

@@ -1,0 +1,162 @@
+"""Credentials and offers on their way to wallets (DCP 1.0, 6.5 and 6.6): sent at once, again when it is worth it.
+
+Where the wallet is, the holder's DID document says. 2xx settles a delivery; a 4xx is the wallet's last word, because
+what it refused it will refuse again; anything else is tried again with growing pauses for about a day. What was given
+up stays in the register, for the operator, until the holder asks once more. Nothing polls: a commit wakes the sender,
+and otherwise it sleeps until the next delivery is due.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import structlog
+
+from connector.authority.model import Delivery
+from connector.authority.register import Register, Tx
+from connector.exchange.ports import Clock, Ids, Wire
+from connector.identity.dcp_messages import CREDENTIAL_SERVICE
+from connector.identity.did import service_endpoints
+from connector.identity.keys import SigningKey
+from connector.identity.resolver import DidResolver
+from connector.identity.tokens import issue_token
+from connector.protocol.errors import ConnectorError, LocalError, PeerError
+
+PAUSES_S: Final = (1, 5, 30, 120, 600, 3600, 14_400, 28_800, 43_200)
+AT_ONCE: Final = 16
+TIMEOUT_S: Final = 10.0
+_OK: Final = range(200, 300)
+_LATER: Final = frozenset({408, 425, 429})
+_REFUSED: Final = range(400, 500)
+_LONGEST: Final = 300
+
+log = structlog.get_logger()
+
+
+class Refused(LocalError):
+    """The wallet has said no, or there is none: sending again is of no use."""
+
+
+class Sender:
+    """Sends what the register has to send, until it is stopped."""
+
+    def __init__(
+        self, register: Register, key: SigningKey, resolver: DidResolver, wire: Wire, clock: Clock, ids: Ids
+    ) -> None:
+        self._register = register
+        self._key = key
+        self._resolver = resolver
+        self._wire = wire
+        self._clock = clock
+        self._ids = ids
+        self._news = asyncio.Event()
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin with what an earlier process has left."""
+        self._loop = asyncio.create_task(self._run())
+
+    def wake(self) -> None:
+        """There is something new to send."""
+        self._news.set()
+
+    async def stop(self) -> None:
+        """End; what was not sent stays in the register."""
+        tasks = [*self._under_way.values(), *([self._loop] if self._loop else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._news.clear()
+            try:
+                waiting = await self._register.run(lambda tx: tx.deliveries(waiting=True))
+            except LocalError as error:  # a full disk, for instance: it may pass
+                log.warning("the register cannot be read", reason=error.reason)
+                await self._sleep(self._clock.now() + PAUSES_S[0] * 1000)
+                continue
+            now, later = self._clock.now(), []
+            for delivery in waiting:
+                if delivery.id in self._under_way or len(self._under_way) >= AT_ONCE:
+                    continue
+                if delivery.due is not None and delivery.due > now:
+                    later.append(delivery.due)
+                    continue
+                task = self._under_way[delivery.id] = asyncio.create_task(self._attempt(delivery))
+                task.add_done_callback(self._ended(delivery.id))
+            await self._sleep(min(later, default=None))
+
+    def _ended(self, identifier: str) -> Callable[[asyncio.Task[None]], None]:
+        def note(_: asyncio.Task[None]) -> None:
+            del self._under_way[identifier]
+            self._news.set()
+
+        return note
+
+    async def _sleep(self, until: int | None) -> None:
+        """Until something is new, or it is `until` (ms)."""
+        waits: list[asyncio.Task[Any]] = [asyncio.create_task(self._news.wait())]
+        if until is not None:
+            waits.append(asyncio.create_task(self._clock.sleep_until(until)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        after: Delivery | None = None
+        about = {"delivery": delivery.id, "holder": delivery.holder, "path": delivery.path}
+        try:
+            await self._send(delivery)
+        except ConnectorError as error:
+            after = self._after(delivery, error)
+            log.warning("not delivered", **about, reason=error.reason[:_LONGEST], again=after.due is not None)
+        else:
+            log.info("delivered", **about)
+
+        def settle(tx: Tx) -> None:
+            if after is None:
+                tx.drop_delivery(delivery.id)
+            else:
+                tx.put_delivery(after)
+
+        try:
+            await self._register.run(settle)
+        except LocalError as error:  # it will be sent once more: wallets know a delivery that they have
+            log.warning("the register cannot be written", reason=error.reason)
+            await self._clock.sleep_until(self._clock.now() + PAUSES_S[0] * 1000)
+
+    def _after(self, delivery: Delivery, error: ConnectorError) -> Delivery:
+        final = isinstance(error, Refused) or (isinstance(error, PeerError) and error.status in _REFUSED)
+        attempts = delivery.attempts + 1
+        final = final or attempts > len(PAUSES_S)
+        due = None if final else self._clock.now() + PAUSES_S[attempts - 1] * 1000
+        return replace(delivery, due=due, attempts=attempts, failure=error.reason[:_LONGEST])
+
+    async def _send(self, delivery: Delivery) -> None:
+        """Raise Refused if that is final, PeerError or Unreachable otherwise."""
+        document = await self._resolver.resolve(delivery.holder)
+        endpoints = service_endpoints(document, CREDENTIAL_SERVICE)
+        if not endpoints:
+            raise Refused(f"the DID document of {delivery.holder} names no {CREDENTIAL_SERVICE}")
+        url = endpoints[0].rstrip("/") + delivery.path
+        self._wire.check(url)
+        claims = {} if delivery.token is None else {"token": delivery.token}
+        token = issue_token(self._key, audience=delivery.holder, jti=self._ids(), now=self._clock.now(), claims=claims)
+        answer = await self._wire.send(
+            "POST",
+            url,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            body=delivery.body,
+            timeout_s=TIMEOUT_S,
+        )
+        if answer.status in _OK:
+            return
+        reason = f"the wallet at {url} answered {answer.status}"
+        if answer.status in _REFUSED and answer.status not in _LATER:
+            raise Refused(reason)
+        raise LocalError(reason)
