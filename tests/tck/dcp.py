@@ -10,6 +10,8 @@ The kit takes every refusal for the right one. So what the node wrote about its 
 import argparse
 import asyncio
 import json
+import os
+import secrets
 import shutil
 import sys
 from collections import Counter
@@ -21,7 +23,8 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.tck.run import OUT, HarnessError, free_ports, serve  # noqa: E402 - after the path is set
+from connector.client.api import Api  # noqa: E402 - after the path is set
+from tests.tck.run import OUT, HarnessError, free_ports, serve, started  # noqa: E402 - after the path is set
 
 TOOL: Final = ROOT.parent / "shared" / "tools" / "dcp-tck"
 HERE: Final = ROOT / "tests" / "tck"
@@ -46,6 +49,13 @@ VERIFIER: Final = Role(
         "verifier_04_03_03_idTokenJtiUsedTwice": f"wants the first message let in: {_BARE}",
         "verifier_05_01_presentationResponse_success": f"wants it let in: {_BARE}",
         "verifier_05_04_02_02_presentationResponse_tooManyCredentials": f"wants it let in: {_BARE}",
+    },
+)
+ISSUER: Final = Role(
+    "issuer",
+    25,
+    {
+        "is_6_4_1_credentialRequest": "its wallet takes only the format VC1_0_JWT, which is no profile of DCP 1.0",
     },
 )
 
@@ -91,6 +101,35 @@ async def verifier(*, verbose: bool) -> int:
     return code
 
 
+async def issuer(*, verbose: bool) -> int:
+    """The authority issues to whom its operator has registered, the kit's holder, and to nobody else."""
+    port, management, kit = free_ports(3)
+    key, file = secrets.token_urlsafe(16), HERE / "issuer.toml"
+    env = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "TCK_API_KEY": key,
+        "AUTHORITY_AUTHORITY_DID": did_of(port),
+        "AUTHORITY_AUTHORITY_DATA": str(OUT / "issuer"),
+        "AUTHORITY_PUBLIC_URL": f"http://localhost:{port}",
+        "AUTHORITY_PUBLIC_PORT": str(port),
+        "AUTHORITY_MANAGEMENT_PORT": str(management),
+    }
+    command = [sys.executable, "-m", "connector", "authority", "serve", "--config", str(file)]
+    url = f"http://127.0.0.1:{management}/management"
+    async with Api(url, key) as api, started("issuer", command, env, lambda: api.get("/members")):
+        await api.post("/members", {"bpn": "BPNL0000TCKHOLDR", "did": did_of(kit, "holder")})
+        properties = {
+            "dataspacetck.did.issuer": did_of(port),
+            "dataspacetck.host": "127.0.0.1",
+            "dataspacetck.port": str(kit),
+            "dataspacetck.callback.address": f"http://localhost:{kit}",
+            "dataspacetck.debug": "true",
+        }
+        code = await run_kit(ISSUER, properties, verbose=verbose)
+    _say(f"refused   {_refusals(OUT / 'issuer.log')}")
+    return code
+
+
 def _refusals(log: Path) -> str:
     """How often the node refused by which check."""
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("{")]
@@ -111,11 +150,13 @@ def main() -> int:
     if not TOOL.is_file():
         _say("skipped: the DCP kit's runner (../shared/tools/dcp-tck) is not beside this repository")
         return 0
-    for name in (VERIFIER.name, f"{VERIFIER.name}-kit"):
-        shutil.rmtree(OUT / name, ignore_errors=True)
+    runs = [verifier, issuer]
+    for run in runs:
+        shutil.rmtree(OUT / run.__name__, ignore_errors=True)
+        shutil.rmtree(OUT / f"{run.__name__}-kit", ignore_errors=True)
     OUT.mkdir(parents=True, exist_ok=True)
     try:
-        return asyncio.run(verifier(verbose=options.verbose))
+        return max(asyncio.run(run(verbose=options.verbose)) for run in runs)
     except HarnessError as error:
         _say(f"the conformance kit could not be run: {error}")
         return 2

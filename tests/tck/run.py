@@ -19,7 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,29 +87,36 @@ async def serve(name: str, overlay: Mapping[str, str], file: Path = CONFIG) -> A
         **overlay,
     }
     config = load(file, env)
+    url = f"http://127.0.0.1:{management}{config.management_path}"
+    async with Client(url, key) as client, started(name, [*COMMAND, str(file)], env, client.check):
+        yield Served(config.did, config.dsp_root, client)
+
+
+@asynccontextmanager
+async def started(
+    name: str, command: Sequence[str], env: Mapping[str, str], check: Callable[[], Awaitable[object]]
+) -> AsyncIterator[None]:
+    """A process that is ready when `check` raises nothing; ended by SIGTERM, which has to work."""
     with (OUT / f"{name}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            str(file),
+            *command,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
     try:
-        url = f"http://127.0.0.1:{management}{config.management_path}"
-        async with Client(url, key) as client:
-            await _ready(name, process, client)
-            yield Served(config.did, config.dsp_root, client)
+        await _ready(name, process, check)
+        yield
     finally:
         await _stop(name, process)
 
 
-async def _ready(name: str, process: asyncio.subprocess.Process, client: Client) -> None:
+async def _ready(name: str, process: asyncio.subprocess.Process, check: Callable[[], Awaitable[object]]) -> None:
     deadline = asyncio.get_running_loop().time() + START_S
     while process.returncode is None and asyncio.get_running_loop().time() < deadline:
         try:
-            await client.check()
+            await check()
         except ApiError:
             await asyncio.sleep(0.05)
         else:
