@@ -76,12 +76,13 @@ def check(constraint: Constraint, circumstances: Circumstances) -> Finding:
     limit = read(constraint)
     if limit is None:
         name = operand_name(constraint.left)
-        return Finding(None, f"{name} knows the operators {operators_of(name)}, with a date (or duration) it can read")
+        known = ", ".join(operators_of(name))
+        return Finding(None, f"{name} knows the operators {known}, with a date (or duration) it can read")
     instant = limit.instant(circumstances.agreed_at)
     if instant is None:
-        if circumstances.scope == "transfer":
+        if circumstances.scope in {"transfer", "monitor"}:
             return Finding(None, "when the agreement was concluded is not known")
-        return Finding(None, "for now: it counts from an agreement, and there is none yet", pending=True)
+        return Finding(None, "it counts from an agreement, and there is none yet", waived="later")
     return Finding(limit.holds(circumstances.now, instant), f"at {_iso(circumstances.now)}")
 
 

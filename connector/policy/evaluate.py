@@ -11,23 +11,35 @@ Three-valued: a constraint is true, false, or cannot be checked, joined by Kleen
 What the connector does not understand denies: an operand, an operator, an action other than use and access in a
 permission, members such as a duty or a refinement (remedy and consequence apply after a breach and are no condition).
 EDC drops what it does not understand, so there the same policy opens the data.
+
+What is waived (`circumstances.Waiver`) counts as it is wanted: as fulfilled in a permission or an obligation, as not
+fulfilled in a prohibition.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from connector.policy.circumstances import Circumstances, Counterparty, Finding, Scope
+from connector.policy.circumstances import Circumstances, Counterparty, Finding, Scope, Waiver
 from connector.policy.ending import ends_at
 from connector.policy.model import Condition, Constraint, Policy, Rule
-from connector.policy.operands import OPERANDS
+from connector.policy.operands import operand_of
 from connector.policy.vocabulary import operand_name
 from connector.policy.wording import cut, describe, operands_in
 
 __all__ = ["Circumstances", "Counterparty", "Scope", "TraceStep", "Verdict", "ends_at", "evaluate"]
 
 _Part: TypeAlias = Literal["permission", "prohibition", "obligation"]
+Outcome: TypeAlias = Literal["met", "unmet", "unknown"] | Waiver
+"""The verdict on one constraint: fulfilled, not fulfilled, cannot be checked, or why that was waived."""
+TRACED: Final = 50
+"""Steps of a judgement that are kept or shown, unless more are asked for; a policy may have thousands."""
+_WAIVED: Final[Mapping[Waiver, str]] = {
+    "later": "is left open for now",
+    "earlier": "stands as it was found before",
+    "legal": "is legal text",
+}
 _PARTS: Final[tuple[_Part, ...]] = ("permission", "prohibition", "obligation")
 _GRANTED: Final = frozenset({"use", "access"})
 _HARMLESS: Final = frozenset({"@id", "@type", "remedy", "consequence", "failure"})
@@ -44,12 +56,14 @@ class TraceStep:
     """One thing that was judged: a condition at `pointer` (RFC 6901, in `Policy.to_json`), or a rule as a whole.
 
     found: completes the sentence, see `Finding`; for a rule as a whole it is the sentence.
+    waived: `truth` is what is wanted and nothing was checked.
     """
 
     pointer: str
     condition: Condition | None
     truth: bool | None
     found: str
+    waived: Waiver | None = None
 
     @property
     def text(self) -> str:
@@ -58,6 +72,8 @@ class TraceStep:
         if self.condition is None:
             return f"{label}{self.found}"
         said = describe(self.condition)
+        if self.waived is not None:
+            return f"{label}{said} {_WAIVED[self.waived]}: {self.found}"
         if self.truth is None:
             return f"{label}{said} cannot be checked: {self.found}"
         outcome = "is met" if self.truth else "is not met"
@@ -74,6 +90,25 @@ class TraceStep:
         if self.truth is None:
             return f"{label}the condition on {names} cannot be checked"
         return f"{label}the condition on {names} {'forbids it' if self.truth else 'is not met'}"
+
+    @property
+    def outcome(self) -> Outcome:
+        """The verdict on this one thing."""
+        if self.waived is not None:
+            return self.waived
+        return "unknown" if self.truth is None else "met" if self.truth else "unmet"
+
+    def to_json(self) -> dict[str, Any]:
+        """What was needed, what was found, and the verdict; for our operator only."""
+        needed = {} if self.condition is None else {"needed": describe(self.condition)}
+        return {
+            "pointer": self.pointer,
+            **needed,
+            "found": self.found,
+            "outcome": self.outcome,
+            "truth": self.truth,
+            "text": self.text,
+        }
 
     def _label(self) -> str:
         _, part, *index = self.pointer.split("/")[:3] if self.pointer else ("", "policy")
@@ -99,6 +134,12 @@ class Verdict:
     def public_reason(self) -> str:
         """One line for the counterparty: names what failed, never our lists."""
         return "permitted" if self.denial is None else self.denial.public
+
+    def to_json(self, *, at_most: int = TRACED) -> dict[str, Any]:
+        """The judgement for our operator, with at most so many steps of its trace."""
+        more = {} if len(self.trace) <= at_most else {"more": len(self.trace) - at_most}
+        steps = [step.to_json() for step in self.trace[:at_most]]
+        return {"permitted": self.permitted, "reason": self.reason, "trace": steps, **more}
 
 
 def evaluate(policy: Policy, circumstances: Circumstances) -> Verdict:
@@ -164,7 +205,8 @@ class _RuleJudge:
     def _judge(self, condition: Condition, at: str) -> _Judged:
         if isinstance(condition, Constraint):
             finding = self._finding(condition)
-            step = TraceStep(at, condition, self._wanted if finding.pending else finding.truth, finding.found)
+            truth = finding.truth if finding.waived is None else self._wanted
+            step = TraceStep(at, condition, truth, finding.found, finding.waived)
             self._trace.append(step)
             return step, step
         place = len(self._trace)
@@ -181,7 +223,7 @@ class _RuleJudge:
         if constraint.rest and _unknown(constraint.rest):
             return Finding(None, _NOT_UNDERSTOOD)
         name = operand_name(constraint.left)
-        operand = OPERANDS.get(name)
+        operand = operand_of(name)
         if operand is None:
             return Finding(None, f"the operand {cut(name)} is not known")
         return operand(constraint, self._circumstances)

@@ -122,12 +122,22 @@ def data_file(name: str) -> Path:
 
 
 @cache
+def edition() -> Mapping[str, Any]:
+    """`policies/profile.json`: the profile's namespace, its edition, operands that exclude each other, all operands."""
+    doc: Mapping[str, Any] = json.loads(data_file("profile.json").read_bytes())
+    return doc
+
+
 def profile() -> Mapping[str, Any]:
-    """`policies/profile.json`: per canonical operand its namespaces, operators, right operand and meaning."""
-    operands: Mapping[str, Any] = json.loads(data_file("profile.json").read_bytes())["operands"]
+    """Per canonical operand its namespaces, operators, rules, scopes, right operand and meaning.
+
+    `enforced` says whether it is checked by machine. `standardOperators`, `values` and `pattern` are what the profile
+    allows where the engine understands more.
+    """
+    operands: Mapping[str, Any] = edition()["operands"]
     return operands
 
 
-def operators_of(operand: str) -> str:
-    """The operators that an operand of the profile understands, as a text for people."""
-    return ", ".join(profile()[operand]["operators"])
+def operators_of(operand: str) -> tuple[str, ...]:
+    """The operators that an operand of the profile understands."""
+    return tuple(profile()[operand]["operators"])

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from connector.policy.audience import audience
+from connector.policy.circumstances import ProvenCredential
 from connector.policy.dates import NAMES
 from connector.policy.evaluate import Circumstances, Counterparty, Scope, evaluate
+from connector.policy.legal import NAMES as LEGAL
 from connector.policy.model import Constraint
 from connector.policy.operands import OPERANDS
 from connector.policy.parse import parse_policy
@@ -360,7 +363,7 @@ def test_the_trace_goes_on_after_a_denial_and_follows_the_document() -> None:
     ]
     assert trace[4].text == "permission 2: use is permitted without condition"
     assert trace[6].text == (
-        "obligation 2: inForceDate lteq contractAgreement+1d is met for now: it counts from an agreement, "
+        "obligation 2: inForceDate lteq contractAgreement+1d is left open for now: it counts from an agreement, "
         "and there is none yet"
     )
 
@@ -378,25 +381,194 @@ def test_the_public_reason_never_quotes_the_policy() -> None:
         assert hidden not in verdict.public_reason
 
 
+SAMPLES = {
+    BPN: US,
+    "Membership": "active",
+    "Dismantler": "active",
+    "FrameworkAgreement": "DataExchangeGovernance:1.0",
+    "DataFrequency": "cx.dataFrequency.once:1",
+}
+DISMANTLER = ProvenCredential(
+    "urn:uuid:d",
+    ("DismantlerCredential", "MembershipCredential"),
+    "did:web:authority",
+    {"activityType": "vehicleDismantle", "allowedVehicleBrands": ["A", "B"]},
+    None,
+)
+GOVERNANCE = ProvenCredential(
+    None, ("DataExchangeGovernanceCredential",), "did:web:authority", {"contractVersion": "1.0"}, NOON + DAY
+)
+
+
 def sample(operand: str) -> object:
-    if operand == BPN:
-        return US
-    return 5 if operand.endswith("Days") else INSTANT
+    return SAMPLES.get(operand, 5 if operand.endswith("Days") else INSTANT)
 
 
 def test_the_profile_describes_the_operands_that_there_are() -> None:
     described = profile()
-    assert described.keys() == OPERANDS.keys() == {BPN, *NAMES}
-    circumstances = at(scope="transfer", agreed=NOON)
+    assert described.keys() == OPERANDS.keys()
+    assert {BPN, *NAMES} < OPERANDS.keys()
+    us = Counterparty("did:web:us", US, {}, (DISMANTLER, GOVERNANCE), frozenset({"g"}))
+    circumstances = Circumstances("transfer", us, NOON, NOON, used=0)
     for name, operand in OPERANDS.items():
         spellings = [namespace + name for namespace in described[name]["namespaces"]]
         assert spellings
         for operator in OPERATORS:
             for spelling in spellings:
                 finding = operand(Constraint(spelling, operator, sample(name)), circumstances)  # type: ignore[arg-type]
-                assert (finding.truth is not None) is (operator in described[name]["operators"]), (spelling, operator)
+                understood = finding.truth is not None or finding.waived == "legal"
+                assert understood is (operator in described[name]["operators"]), (spelling, operator, finding)
+        assert described[name]["enforced"] is (name not in LEGAL)
         assert described[name]["meaning"]
         assert set(described[name]["rules"]) <= {"permission", "prohibition", "obligation"}
+        assert set(described[name].get("standardOperators", ())) <= set(described[name]["operators"])
+
+
+def shown(*credentials: ProvenCredential, scope: Scope = "transfer", **known: Any) -> Circumstances:
+    return Circumstances(scope, Counterparty("did:web:us", known.pop("bpn", US), {}, credentials, **known), NOON, NOON)
+
+
+@pytest.mark.parametrize(
+    ("left", "operator", "right", "met"),
+    [
+        ("Membership", "eq", "active", True),
+        ("https://w3id.org/catenax/policy/Membership", "eq", "active", True),
+        ("Dismantler", "eq", "active", True),
+        ("Dismantler.activityType", "isAnyOf", ["vehicleDismantle", "vehicleScrap"], True),
+        ("Dismantler.activityType", "eq", "vehicleScrap", False),
+        ("Dismantler.allowedBrands", "isAnyOf", "B, C", True),
+        ("Dismantler.allowedBrands", "isAllOf", ["A", "B", "C"], False),
+        ("Dismantler.allowedBrands", "isNoneOf", ["A"], False),
+        ("FrameworkAgreement", "eq", "DataExchangeGovernance:1.0", True),
+        ("FrameworkAgreement", "eq", ["DataExchangeGovernance"], True),
+        ("FrameworkAgreement", "eq", "dataExchangeGovernance:2.0", False),
+        ("FrameworkAgreement.dataExchangeGovernance", "eq", "active:1.0", True),
+        ("FrameworkAgreement.dataExchangeGovernance", "eq", "active", True),
+        ("FrameworkAgreement.pcf", "eq", "active", None),
+        ("FrameworkAgreement.pcf", "eq", "passive", None),
+        ("FrameworkAgreement", "eq", "a b", None),
+        ("Membership", "neq", "active", None),
+        ("Membership", "eq", "passive", None),
+    ],
+)
+def test_what_a_credential_answers(left: str, operator: str, right: object, met: bool | None) -> None:
+    step = evaluate(parse_policy(permit(triple(left, operator, right))), shown(DISMANTLER, GOVERNANCE)).trace[0]
+    assert step.truth is met
+    assert permitted(permit(triple(left, operator, right)), shown(DISMANTLER, GOVERNANCE)) is (met is True)
+
+
+def test_what_was_not_shown_proves_nothing() -> None:
+    member = triple("Membership", "eq", "active")
+    assert not permitted(permit(member), shown(GOVERNANCE))
+    assert not permitted({"prohibition": [rule(member)]}, shown(GOVERNANCE))
+    assert "the counterparty shows no MembershipCredential" in reason(permit(member), shown(GOVERNANCE))
+
+
+def test_a_token_that_claims_a_membership_proves_nothing() -> None:
+    claims = {"Membership": "active", "vc": {"type": ["MembershipCredential"]}}
+    boaster = Circumstances("catalog", Counterparty("did:web:us", US, claims), NOON)
+    assert not permitted(permit(triple("Membership", "eq", "active")), boaster)
+
+
+def test_a_credential_that_has_ended_is_none() -> None:
+    governed = permit(triple("FrameworkAgreement", "eq", "DataExchangeGovernance"))
+    party = Counterparty("did:web:us", US, {}, (GOVERNANCE,))
+    assert permitted(governed, Circumstances("transfer", party, NOON + DAY - 1))
+    assert not permitted(governed, Circumstances("transfer", party, NOON + DAY))
+
+
+def test_while_an_agreement_runs_only_what_can_be_judged_denies() -> None:
+    member, until = triple("Membership", "eq", "active"), triple("inForceDate", "lteq", "2026-01-01T12:00:00Z")
+    unknown = shown(scope="monitor", bpn=None)
+    verdict = evaluate(parse_policy(permit(member, triple(BPN, "eq", OTHER), until)), unknown)
+    assert verdict.permitted
+    assert [step.waived for step in verdict.trace] == ["earlier", "earlier", None]
+    assert not permitted(permit(triple(BPN, "eq", OTHER)), shown(scope="monitor"))
+    assert not permitted(permit(member), shown(GOVERNANCE, scope="monitor"))
+    assert not permitted(permit(member, UNKNOWN), unknown)
+    assert not permitted({"prohibition": [rule(triple("inForceDate", "gteq", "2026-01-01T12:00:00Z"))]}, unknown)
+
+
+@pytest.mark.parametrize(
+    ("operator", "right", "met"),
+    [
+        ("isAnyOf", ["gold", "silver"], True),
+        ("isAnyOf", "iron, gold", True),
+        ("isAnyOf", ["iron"], False),
+        ("isNoneOf", ["iron"], True),
+        ("isNoneOf", ["gold"], False),
+        ("isAllOf", ["gold", "lead"], True),
+        ("isAllOf", ["gold", "iron"], False),
+        ("eq", ["lead", "gold"], True),
+        ("neq", ["lead", "gold"], False),
+        ("in", ["gold"], True),
+        ("isAnyOf", [], None),
+        ("hasPart", ["gold"], None),
+    ],
+)
+def test_groups_of_the_counterparty(operator: str, right: object, met: bool | None) -> None:
+    doc = permit(triple("BusinessPartnerGroup", operator, right))
+    circumstances = shown(groups=frozenset({"gold", "lead"}))
+    assert evaluate(parse_policy(doc), circumstances).trace[0].truth is met
+    admitted = audience(parse_policy(doc))
+    if met and admitted is not None:
+        assert admitted & {"group:gold", "group:lead"}
+
+
+def test_who_is_not_known_is_not_known_to_be_in_no_group() -> None:
+    doc = permit(triple("BusinessPartnerGroup", "isNoneOf", ["banned"]))
+    assert permitted(doc, shown())
+    assert not permitted(doc, shown(bpn=None))
+    assert permitted(doc, shown(bpn=None, groups=frozenset({"friends"})))
+
+
+@pytest.mark.parametrize(
+    ("scope", "used", "truth", "waived"),
+    [
+        ("negotiation", None, True, "later"),
+        ("catalog", None, True, "later"),
+        ("transfer", 0, True, None),
+        ("transfer", 1, False, None),
+        ("transfer", None, None, None),
+        ("monitor", None, True, "earlier"),
+    ],
+)
+def test_once_is_one_transfer(scope: Scope, used: int | None, truth: bool | None, waived: str | None) -> None:
+    doc = permit(triple("DataFrequency", "eq", "cx.dataFrequency.once:1"))
+    circumstances = Circumstances(scope, Counterparty("did:web:us", US, {}), NOON, NOON, used=used)
+    step = evaluate(parse_policy(doc), circumstances).trace[0]
+    assert (step.truth, step.waived) == (truth, waived)
+    unlimited = permit(triple("DataFrequency", "eq", "cx.dataFrequency.unlimited:1"))
+    assert permitted(unlimited, circumstances)
+
+
+@pytest.mark.parametrize("name", sorted(LEGAL))
+def test_legal_text_stands_in_nobodys_way_and_is_listed_as_such(name: str) -> None:
+    said = triple(f"https://w3id.org/catenax/2025/9/policy/{name}", profile()[name]["operators"][0], ["cx.x:1"])
+    for part in ("permission", "prohibition", "obligation"):
+        verdict = evaluate(parse_policy({part: [rule(said)]}), at())
+        assert verdict.permitted, part
+        assert [step.outcome for step in verdict.trace] == ["legal"]
+        assert "is legal text: both sides agree to it" in verdict.trace[0].text
+    misread = triple(name, "hasPart", ["cx.x:1"])
+    assert not permitted(permit(misread))
+    assert not permitted({"prohibition": [rule(misread)]})
+
+
+def test_a_trace_says_what_was_needed_and_what_was_found() -> None:
+    verdict = evaluate(parse_policy(permit(MET, triple("Membership", "eq", "active"))), at())
+    told = verdict.to_json()
+    assert told["permitted"] is False
+    assert told["trace"][0] == {
+        "pointer": "/permission/0/constraint/0",
+        "needed": f"{BPN} eq {US}",
+        "found": f"by {US}",
+        "outcome": "met",
+        "truth": True,
+        "text": f"permission 1: {BPN} eq {US} is met by {US}",
+    }
+    assert (told["trace"][1]["outcome"], told["trace"][1]["truth"]) == ("unknown", None)
+    assert verdict.to_json(at_most=1)["more"] == 1
 
 
 def test_an_offer_read_from_text_is_judged() -> None:
