@@ -31,6 +31,8 @@ from connector.exchange.records import (
 from connector.passport.verification import Verification
 from connector.policy.circumstances import ProvenCredential
 from connector.protocol.transfer_messages import DataAddress
+from connector.twins.shell import AssetLink, RegisteredShell
+from connector.twins.visibility import Reader
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -137,6 +139,19 @@ class OfferIndex(Protocol):
         ...
 
 
+class TwinRepository(Repository[RegisteredShell], Protocol):
+    """The twins of the node's own registry, also found by those who may see them."""
+
+    def search(
+        self, reader: Reader, wanted: Sequence[AssetLink], *, after: str = "", limit: int
+    ) -> list[RegisteredShell]:
+        """At most `limit` twins by id, behind the id `after`, that have all links `wanted` for this reader.
+
+        Without links: all that the reader sees. The records are whole; what of them may be shown, `visibility` says.
+        """
+        ...
+
+
 class Tx(Protocol):
     """One transaction. Nothing here can be awaited."""
 
@@ -151,6 +166,7 @@ class Tx(Protocol):
     secrets: Repository[Secret]
     payloads: Repository[Payload]
     passports: Repository[PassportVersion]
+    twins: TwinRepository
     credentials: Repository[HeldCredential]
     credential_requests: Repository[CredentialRequest]
     outbox: Repository[Outgoing]

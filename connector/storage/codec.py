@@ -45,6 +45,7 @@ from connector.protocol.negotiation import NegotiationProcess
 from connector.protocol.process import Pending, Role
 from connector.protocol.transfer import TransferProcess
 from connector.storage import tables
+from connector.twins.shell import RegisteredShell, Shell
 
 R = TypeVar("R")
 Row = tuple[Any, ...]
@@ -346,6 +347,14 @@ def _read_passport(row: Row) -> PassportVersion:
     return PassportVersion(*row[:-1], tuple(orjson.loads(row[-1])))
 
 
+def _write_twin(record: RegisteredShell) -> Values:
+    return {"id": record.id, "created_at": record.created_at, "doc": _text(record.shell.to_json())}
+
+
+def _read_twin(row: Row) -> RegisteredShell:
+    return RegisteredShell(row[0], row[1], Shell.parse(orjson.loads(row[2])))
+
+
 def _columns(record: Grant | Secret | Payload | Outgoing | Timer) -> Values:
     """A record whose fields are the columns of its table."""
     return {name: getattr(record, name) for name in record.__slots__}
@@ -378,5 +387,6 @@ CREDENTIAL_REQUEST: Final = Codec(
     "CredentialRequest", tables.credential_request, _write_credential_request, _read_credential_request
 )
 PASSPORT_VERSION: Final = Codec("PassportVersion", tables.passport_version, _write_passport, _read_passport)
+TWIN: Final = Codec("ShellDescriptor", tables.twin, _write_twin, _read_twin)
 OUTGOING: Final = Codec("Outgoing", tables.outbox, _write_outgoing, _read_outgoing)
 TIMER: Final = Codec("Timer", tables.timer, _columns, lambda row: Timer(*row))

@@ -223,6 +223,7 @@ _asset, _policy, _definition, _agreement = tables.asset.c, tables.policy.c, tabl
 _negotiation, _transfer, _edr, _grant = tables.negotiation.c, tables.transfer.c, tables.edr.c, tables.grant.c
 _credential, _credential_request = tables.credential.c, tables.credential_request.c
 _passport_version = tables.passport_version.c
+_twin = tables.twin.c
 _secret, _payload, _outbox, _timer = tables.secret.c, tables.payload.c, tables.outbox.c, tables.timer.c
 _PROTOCOL: Final = Field(literal_column(f"'{PROTOCOL}'", Text()))
 
@@ -364,6 +365,7 @@ PASSPORT_VERSION: Final = ColumnFields(
         "createdAt": _integer(_passport_version.created_at),
     },
 )
+TWIN: Final = ColumnFields("ShellDescriptor", {"id": Field(_twin.id), "createdAt": _integer(_twin.created_at)})
 OUTGOING: Final = ColumnFields(
     "Outgoing",
     {

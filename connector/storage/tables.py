@@ -231,6 +231,16 @@ passport_version: Final = Table(
     Index("passport_version_by_passport", "passport_id", "number", unique=True),
     Index("passport_version_by_serial", "serial"),
 )
+twin: Final = Table("twin", metadata, _id(), _time(), _text("doc"), Index("twin_by_age", "created_at", "id"))
+twin_link: Final = Table(
+    "twin_link",
+    metadata,
+    Column("subject", TEXT, primary_key=True),
+    Column("link", TEXT, primary_key=True),
+    Column("twin", TEXT, ForeignKey("twin.id", ondelete="CASCADE"), primary_key=True),
+    Index("twin_link_by_twin", "twin"),
+    sqlite_with_rowid=False,
+)
 outbox: Final = Table(
     "outbox",
     metadata,

@@ -13,6 +13,7 @@ from connector.storage.codec import Codec
 from connector.storage.connection import Connection
 from connector.storage.offers import MaterialisedOffers
 from connector.storage.repositories import AssetRepository, ProcessTableRepository, TableRepository
+from connector.storage.twins import TwinTableRepository
 
 
 class StoreTx(Tx):
@@ -33,6 +34,7 @@ class StoreTx(Tx):
         self.credentials = TableRepository(connection, codec.CREDENTIAL, fields.CREDENTIAL)
         self.credential_requests = TableRepository(connection, codec.CREDENTIAL_REQUEST, fields.CREDENTIAL_REQUEST)
         self.passports = TableRepository(connection, codec.PASSPORT_VERSION, fields.PASSPORT_VERSION)
+        self.twins = TwinTableRepository(connection)
         self.outbox = TableRepository(connection, codec.OUTGOING, fields.OUTGOING)
         self.timers = TableRepository(connection, codec.TIMER, fields.TIMER)
         self.offers = MaterialisedOffers(connection)

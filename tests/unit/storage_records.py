@@ -30,6 +30,7 @@ from connector.protocol import negotiation, transfer
 from connector.protocol.negotiation import NegotiationProcess
 from connector.protocol.process import Role
 from connector.protocol.transfer import TransferProcess
+from connector.twins.shell import RegisteredShell, Shell, SpecificAssetId, Submodel
 
 T = TypeVar("T")
 TYPE = "http://purl.org/dc/terms/type"
@@ -163,6 +164,17 @@ def a_message(ident: str = "m-1", topic: str = "n-1", **changes: Any) -> Outgoin
 POLICY_DEFINITION = PolicyDefinition("p-1", 1, POLICY, {"https://w3id.org/edc/v0.0.1/ns/team": "red"})
 GRANT = Grant("t-1", 1, PEER, "BPNL00000000CONS", "agreement-1", "asset-1", "aa", "bb")
 SECRET = Secret("secret-1", 1, "hush")
+TWIN = RegisteredShell(
+    "urn:uuid:1",
+    1,
+    Shell(
+        "urn:uuid:1",
+        "urn:uuid:2",
+        (SpecificAssetId("partInstanceId", "0815", ("BPNL00000000CONS",), {"supplementalSemanticIds": []}),),
+        (Submodel("urn:uuid:3", {"id": "urn:uuid:3", "idShort": "batteryPass"}),),
+        {"idShort": "Battery_0815"},
+    ),
+)
 PAYLOAD = Payload("asset-1", 1, "urn:samm:io.catenax.battery:6.0.0#Battery", b'{"\xc3\xa4":1}', "digest", "signature")
 CREDENTIAL = HeldCredential(
     "digest", 1, "did:web:issuer.example", Held.ISSUED, 1, 99, "vc11-sl2021/jwt", ("MembershipCredential",), "a.b.c"
