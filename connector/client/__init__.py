@@ -45,6 +45,7 @@ from connector.client.model import (
     Verified,
 )
 from connector.client.offering import offer, template
+from connector.client.passports import For, Passports
 from connector.client.publishing import Assets, Definitions, Payloads, Policies, Secrets
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Entry",
     "Fault",
     "Fetched",
+    "For",
     "Negotiation",
     "Offer",
     "Page",
@@ -88,6 +90,7 @@ class Client:
         self.transfers = Transfers(self.api)
         self.edrs = Edrs(self.api)
         self.dead_letters = DeadLetters(self.api)
+        self.passports = Passports(self.api)
 
     async def __aenter__(self) -> Self:
         await self.api.__aenter__()

@@ -3,7 +3,18 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from connector.exchange.ports import Clock, DataPlane, Directory, Identity, Ids, Notary, Refresher, Store, Wire
+from connector.exchange.ports import (
+    Clock,
+    DataPlane,
+    Directory,
+    Identity,
+    Ids,
+    Notary,
+    Refresher,
+    Store,
+    TwinRegistry,
+    Wire,
+)
 from connector.exchange.records import CallbackAddress
 from connector.exchange.strategy import NegotiationStrategy, TransferStrategy
 
@@ -15,6 +26,7 @@ class Node:
     `dsp_address` is our base URL of the protocol version (no trailing slash): what peers are given as callback address.
     `wire` leads to peers, `hooks` to the operator's own systems, which may be on private networks.
     `connectors_of` gives the root URLs of the connectors that a DID's document names,
+    `twins` announces what is published as a passport, if there is such a registry,
     `jitter` a float in [0, 1) that spreads retries.
     """
 
@@ -34,6 +46,7 @@ class Node:
     connectors_of: Callable[[str], Awaitable[Sequence[str]]]
     jitter: Callable[[], float]
     callbacks: tuple[CallbackAddress, ...] = ()
+    twins: TwinRegistry | None = None
 
     @property
     def id(self) -> str:

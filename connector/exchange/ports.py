@@ -7,7 +7,7 @@ must not have effects of its own.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from connector.exchange.passport_records import PassportVersion
 from connector.exchange.query import Criterion, QuerySpec
@@ -28,6 +28,9 @@ from connector.exchange.records import (
     Timer,
     Transfer,
 )
+from connector.passport.credential import About, Issued
+from connector.passport.report import Bundle, Report
+from connector.passport.sdjwt import SdJwt
 from connector.passport.verification import Verification
 from connector.policy.circumstances import ProvenCredential
 from connector.protocol.transfer_messages import DataAddress
@@ -355,6 +358,63 @@ class Notary(Protocol):
         self, body: bytes, headers: Mapping[str, str], *, signer: str, semantic_id: str | None
     ) -> Verification:
         """Judge a received payload: digest, signature, signer, schema. Never raises for what a peer sent."""
+        ...
+
+    def check(self, semantic_id: str, payload: object) -> None:
+        """Raise Invalid with the JSON pointer of the first fault if a payload does not fit its aspect model."""
+        ...
+
+    def issue(self, passport: object, about: About) -> tuple[bytes, Issued]:
+        """Sign a passport that has been checked: its canonical bytes, and the credential over its groups.
+
+        Raise Invalid with the JSON pointer of a member that has no disclosure class.
+        """
+        ...
+
+    def seal_view(self, semantic_id: str, view: object, classes: frozenset[str]) -> Seal:
+        """Check and sign what a reader of these disclosure classes sees of a payload. Raise Invalid."""
+        ...
+
+    def bind(self, presentation: SdJwt, *, audience: str, nonce: str, agreement_id: str, now: int) -> SdJwt:
+        """Make a presentation out for one reader, its nonce and an agreement."""
+        ...
+
+    async def did_document(self, did: str) -> Mapping[str, Any]:
+        """The DID document that keys of `did` are found in. Raise PeerError or Unreachable."""
+        ...
+
+    def judge(self, bundle: Bundle, *, issuer: str, now: int) -> Report:
+        """Judge a passport that was fetched just now, by the keys of the DID document in it. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A published passport as its digital twin announces it.
+
+    `passport_id` and `asset_id` name passport and asset; `serial` is the part instance's, `model` the manufacturer's
+    part id, `manufacturer` a BPNL. `semantic_ids` are the aspects that the asset serves; `partners` the BPNs that may
+    know of it, None for everybody.
+    """
+
+    passport_id: str
+    asset_id: str
+    serial: str
+    model: str
+    manufacturer: str
+    semantic_ids: tuple[str, ...]
+    partners: frozenset[str] | None
+
+
+class TwinRegistry(Protocol):
+    """Where published passports can be found by what stands on the battery."""
+
+    def register(self, tx: Tx, twin: Twin, now: int) -> None:
+        """Announce a passport, or what has changed about it; part of the transaction that publishes it."""
+        ...
+
+    def withdraw(self, tx: Tx, passport_id: str) -> None:
+        """Announce it no longer; nothing happens if it never was."""
         ...
 
 

@@ -154,6 +154,18 @@ async def change_definition(node: Node, definition: ContractDefinition) -> None:
     await node.store.run(tx)
 
 
+def put_definition(node: Node, tx: Tx, definition: ContractDefinition) -> None:
+    """Keep a definition, made or replaced, in a transaction. Raise Invalid if a policy does not exist."""
+    guard = _access(tx, definition)
+    before = tx.definitions.find(definition.id)
+    after = definition if before is None else replace(definition, created_at=before.created_at)
+    if after == before:
+        return
+    _put(tx.definitions, after, exists=before is not None)
+    tx.offers.put_definition(after, audience(guard.policy))
+    _emit(node, tx, f"contract.definition.{'created' if before is None else 'updated'}", after)
+
+
 def _access(tx: Tx, definition: ContractDefinition) -> PolicyDefinition:
     """The access policy. EDC takes definitions that name missing policies, and silently offers nothing."""
     found = tx.policies.get_many({definition.access_policy_id, definition.contract_policy_id})

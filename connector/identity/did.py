@@ -7,7 +7,7 @@ not know in them is left out, what contradicts itself is refused.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -175,6 +175,25 @@ def _array(doc: Mapping[str, object], name: str) -> list[Any]:
     if not isinstance(value, list):
         raise PeerError(401, f"{name} must be an array", f"/{name}")
     return value
+
+
+def keys_in(document: object) -> Callable[[str], VerificationKey]:
+    """Find keys by their ids in a DID document at hand, as it was kept with what is to be verified.
+
+    Raise PeerError 401 if it is none; so does what is returned, for a key that the document does not have.
+    """
+    claimed = document.get("id") if isinstance(document, dict) else None
+    if not isinstance(claimed, str):
+        raise PeerError(401, "a DID document must be a JSON object with an id")
+    methods = parse_did_document(document, claimed).methods
+
+    def find(kid: str) -> VerificationKey:
+        found = methods.get(kid)
+        if found is None:
+            raise PeerError(401, f"the DID document of {claimed} has no key {kid[:200]} that we can use")
+        return found
+
+    return find
 
 
 def service_endpoints(document: DidDocument, kind: str) -> tuple[str, ...]:

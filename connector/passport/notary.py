@@ -1,34 +1,62 @@
 """The node's notary: checks and signs what we publish, verifies what we fetch (port `exchange.ports.Notary`)."""
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from typing_extensions import override
 
 from connector.exchange.ports import Notary, Seal
-from connector.passport import signature
+from connector.passport import credential, sdjwt, signature
 from connector.passport.canonical import canonical
+from connector.passport.credential import AGREEMENT, About, Issued
+from connector.passport.disclosure import class_map
+from connector.passport.report import Bundle, Report, verify
+from connector.passport.sdjwt import SdJwt
 from connector.passport.verification import PAYLOAD_SIGNATURE, Verification, verify_payload
-from connector.protocol.errors import ConnectorError, PeerError
+from connector.passport.views import view_faults
+from connector.protocol.errors import ConnectorError, Invalid, PeerError
 from connector.semantics.registry import SchemaRegistry
 from connector.semantics.validation import validate
 
 FindKey = Callable[[str], Awaitable[signature.VerificationKey]]
 """The key that a DID URL names, from the DID document of its owner. Raises PeerError or Unreachable."""
+FindDocument = Callable[[str], Awaitable[Mapping[str, Any]]]
+"""The DID document of a DID, as JSON. Raises as FindKey does."""
+ReadKeys = Callable[[Mapping[str, Any]], signature.Resolve]
+"""The keys in a DID document. Raises PeerError if it is none."""
+FRESH_S: Final = 300
+"""A presentation that was asked for just now is not older, however far the clocks are apart."""
 
 
 class KeyNotary(Notary):
-    """Signs with the key of our DID document and finds the keys of others in theirs."""
+    """Signs with the key of our DID document and finds the keys of others in theirs.
 
-    def __init__(self, key: signature.SigningKey, registry: SchemaRegistry, find_key: FindKey) -> None:
+    find_document, read_keys: how passports of others come with the document that proves them; a node has both.
+    """
+
+    def __init__(
+        self,
+        key: signature.SigningKey,
+        registry: SchemaRegistry,
+        find_key: FindKey,
+        find_document: FindDocument | None = None,
+        read_keys: ReadKeys | None = None,
+    ) -> None:
         self._key = key
         self._registry = registry
         self._find_key = find_key
+        self._find_document = find_document
+        self._read_keys = read_keys
 
     @override
     def seal(self, semantic_id: str, payload: object) -> Seal:
         validate(semantic_id, payload, self._registry)
+        return self._sealed(payload)
+
+    def _sealed(self, payload: object) -> Seal:
         body = canonical(payload)
-        return Seal(body, signature.digest(body), signature.sign(payload, self._key))
+        return Seal(body, signature.digest(body), signature.sign_canonical(body, self._key))
 
     @override
     async def verify(
@@ -58,3 +86,43 @@ class KeyNotary(Notary):
             return await self._find_key(signature.key_id(jws))
         except ConnectorError as error:
             return error
+
+    @override
+    def check(self, semantic_id: str, payload: object) -> None:
+        validate(semantic_id, payload, self._registry)
+
+    @override
+    def issue(self, passport: object, about: About) -> tuple[bytes, Issued]:
+        classes = class_map()
+        found = classes.split(passport)
+        if found.unknown:
+            raise Invalid("this member is no part of the aspect model: it has no disclosure class", found.unknown[0])
+        body = canonical(passport)
+        salts = (secrets.token_bytes(sdjwt.SALT_BYTES) for _ in classes.groups)
+        return body, credential.issue(about, found.fields, classes, self._key, salts)
+
+    @override
+    def seal_view(self, semantic_id: str, view: object, classes: frozenset[str]) -> Seal:
+        if faults := view_faults(semantic_id, view, classes, self._registry):
+            raise Invalid(f"the view does not fit {semantic_id}: {faults[0].message}", faults[0].pointer)
+        return self._sealed(view)
+
+    @override
+    def bind(self, presentation: SdJwt, *, audience: str, nonce: str, agreement_id: str, now: int) -> SdJwt:
+        about = {AGREEMENT: agreement_id}
+        return sdjwt.bind(presentation, self._key, audience=audience, nonce=nonce, now_s=now // 1000, **about)
+
+    @override
+    async def did_document(self, did: str) -> Mapping[str, Any]:
+        if self._find_document is None:
+            raise Invalid("this node resolves no DID documents")
+        return await self._find_document(did)
+
+    @override
+    def judge(self, bundle: Bundle, *, issuer: str, now: int) -> Report:
+        def resolve(kid: str) -> signature.VerificationKey:
+            if self._read_keys is None:
+                raise Invalid("this node reads no DID documents")
+            return self._read_keys(bundle.did_document)(kid)
+
+        return verify(bundle, resolve, issuer=issuer, fresh=lambda issued: abs(issued - now // 1000) <= FRESH_S)

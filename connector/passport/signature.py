@@ -76,8 +76,13 @@ def sign(payload: object, key: SigningKey) -> str:
 
     Raises Invalid if the value has no canonical form.
     """
+    return sign_canonical(canonical(payload), key)
+
+
+def sign_canonical(body: bytes, key: SigningKey) -> str:
+    """Sign a value that is in its canonical form already, as `sign` does."""
     header = _encode(canonical({"alg": SIGNING_ALGORITHM, "kid": key.kid}))
-    return f"{header}..{_encode(key.sign(_signing_input(header, payload)))}"
+    return f"{header}..{_encode(key.sign(_signing_input(header, body)))}"
 
 
 def key_id(jws: str) -> str:
@@ -96,7 +101,7 @@ def verify(payload: object, jws: str, resolve: Resolve) -> Signer:
     """
     claim = _read(jws)
     key = resolve(claim.signer.kid)
-    if not key.verify(claim.algorithm, _signing_input(claim.header, payload), claim.signature):
+    if not key.verify(claim.algorithm, _signing_input(claim.header, canonical(payload)), claim.signature):
         raise PeerError(400, f"the payload is not what {claim.signer.kid} signed with {claim.algorithm}")
     return claim.signer
 
@@ -145,8 +150,8 @@ def _read(jws: str) -> _Claim:
     return _Claim(parts[0], header["alg"], Signer.of(header.get("kid")), signature)
 
 
-def _signing_input(header: str, payload: object) -> bytes:
-    return f"{header}.{_encode(canonical(payload))}".encode()
+def _signing_input(header: str, body: bytes) -> bytes:
+    return f"{header}.{_encode(body)}".encode()
 
 
 def _encode(data: bytes) -> str:

@@ -15,6 +15,7 @@ from typing import Final
 
 from connector.passport import signature
 from connector.passport.canonical import parse
+from connector.passport.views import read_classes, view_faults
 from connector.protocol.errors import ConnectorError, PeerError
 from connector.semantics.registry import SchemaRegistry
 from connector.semantics.validation import faults
@@ -24,6 +25,9 @@ CONTENT_DIGEST: Final = "Content-Digest"
 
 PAYLOAD_SIGNATURE: Final = "Payload-Signature"
 """The detached JWS over the canonical form of the body."""
+
+PAYLOAD_DISCLOSURE: Final = "Payload-Disclosure"
+"""The disclosure classes that a view of a passport shows, apart by spaces; without it, nothing is withheld."""
 
 PAYLOAD_SEMANTIC_ID: Final = "Payload-Semantic-Id"
 """The aspect model the body claims to fit, for instance `urn:samm:io.catenax.pcf:7.0.0#Pcf`."""
@@ -99,7 +103,7 @@ def verify_payload(
         _digest(body, sent),
         _signature(value, jws, resolve),
         _signer(jws, expected_signer),
-        _schema(value, sent.get(PAYLOAD_SEMANTIC_ID.lower()), semantic_id, registry),
+        _schema(value, sent, semantic_id, registry),
     )
 
 
@@ -136,14 +140,18 @@ def _signer(jws: str | None, expected: str) -> Check:
     return Check(ok=True, detail=f"the signature names {expected}, as agreed")
 
 
-def _schema(value: object, declared: str | None, agreed: str, registry: SchemaRegistry) -> Check:
+def _schema(value: object, sent: Mapping[str, str], agreed: str, registry: SchemaRegistry) -> Check:
+    declared, shown = sent.get(PAYLOAD_SEMANTIC_ID.lower()), sent.get(PAYLOAD_DISCLOSURE.lower())
     if declared is not None and declared != agreed:
         return Check(ok=False, detail=f"the payload is declared as {declared[:200]}; agreed was {agreed}")
     try:
-        found = faults(agreed, value, registry)
+        if shown is None:
+            found, how = faults(agreed, value, registry), ""
+        else:
+            found, how = view_faults(agreed, value, read_classes(shown), registry), f", showing {shown[:200]}"
     except ConnectorError as fault:
         return Check(ok=False, detail=fault.reason)
     if found:
         more = "" if len(found) == 1 else f" (the first of {len(found)} faults)"
         return Check(ok=False, detail=f"{found[0].text}{more}")
-    return Check(ok=True, detail=f"fits {agreed}")
+    return Check(ok=True, detail=f"fits {agreed}{how}")

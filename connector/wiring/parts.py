@@ -3,7 +3,7 @@
 import importlib
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from connector.config import Config
 from connector.dataplane.backend import Backends
 from connector.dataplane.checked import CheckedSource
 from connector.dataplane.files import FileSource
+from connector.dataplane.passports import PassportSource
 from connector.dataplane.payloads import PayloadSource
 from connector.dataplane.plane import EmbeddedDataPlane
 from connector.dataplane.proxy import HttpSource
@@ -21,12 +22,14 @@ from connector.dataplane.refresh import Refresher
 from connector.dataplane.source import Source
 from connector.engine.engine import Engine
 from connector.exchange.node import Node
-from connector.exchange.ports import Clock, Identity, Store
+from connector.exchange.passports import BATTERY_PASSPORT
+from connector.exchange.ports import Clock, Identity, Notary, Store
 from connector.exchange.publish import PASSPORT_STORE
 from connector.exchange.records import CallbackAddress
 from connector.exchange.strategy import AutomaticNegotiation, AutomaticTransfer, Manual
 from connector.http.client import Outbound
 from connector.http.guard import AddressPolicy
+from connector.identity.did import keys_in
 from connector.identity.directory import Directory
 from connector.identity.keys import SigningKey
 from connector.identity.resolver import DidResolver
@@ -97,7 +100,12 @@ def build_node(
     resolver = DidResolver(wire.get, clock, allow_http=config.url.startswith("http:"))
     identity = CountedIdentity(identity_port(config, store, key, resolver, directory, wire), metrics)
     schemas = SchemaRegistry(data_folder("schemas"), models=config.models, remembered=config.data / SCHEMAS)
-    plane = _data_plane(config, store, key, identity, wire, schemas, stack, metrics)
+
+    async def document_of(did: str) -> Mapping[str, Any]:
+        return (await resolver.resolve(did)).json
+
+    notary = KeyNotary(key, schemas, resolver.key, document_of, keys_in)
+    plane = _data_plane(config, store, key, identity, wire, schemas, notary, stack, metrics)
 
     async def connectors_of(did: str) -> tuple[str, ...]:
         return find_dsp_endpoints((await resolver.resolve(did)).json)
@@ -112,7 +120,7 @@ def build_node(
         hooks=_client(config, stack, everywhere=True),
         data_plane=plane,
         directory=directory,
-        notary=KeyNotary(key, schemas, resolver.key),
+        notary=notary,
         refresher=Refresher(store, identity, wire, clock),
         negotiations=CountedNegotiations(_strategy("negotiation", config.negotiation_strategy), metrics),
         transfers=CountedTransfers(_strategy("transfer", config.transfer_strategy), metrics),
@@ -140,6 +148,7 @@ def _data_plane(
     identity: Identity,
     wire: Outbound,
     schemas: SchemaRegistry,
+    notary: Notary,
     stack: AsyncExitStack,
     metrics: Metrics,
 ) -> EmbeddedDataPlane:
@@ -150,16 +159,23 @@ def _data_plane(
         store=store,
         clock=SystemClock(),
         tokens=CountedTokens(key, SystemClock(), config.token_lifetime, metrics=metrics),
-        sources={name: CountedSource(s, name, metrics) for name, s in _sources(config, backends, schemas).items()},
+        sources={
+            name: CountedSource(s, name, metrics) for name, s in _sources(config, backends, schemas, notary).items()
+        },
         assertions=identity,
         outbound=wire,
     )
 
 
-def _sources(config: Config, backends: Backends, schemas: SchemaRegistry) -> dict[str, Source]:
+def _sources(config: Config, backends: Backends, schemas: SchemaRegistry, notary: Notary) -> dict[str, Source]:
     judge = partial(validate, registry=schemas)
     http = CheckedSource(HttpSource(backends, config.data_url), judge)
-    sources: dict[str, Source] = {"HttpData": http, "ProxyHttpData": http, PASSPORT_STORE: PayloadSource(judge)}
+    sources: dict[str, Source] = {
+        "HttpData": http,
+        "ProxyHttpData": http,
+        PASSPORT_STORE: PayloadSource(judge),
+        BATTERY_PASSPORT: PassportSource(notary, SystemClock()),
+    }
     if config.files is not None:
         sources["File"] = CheckedSource(FileSource(config.files), judge)
     return sources

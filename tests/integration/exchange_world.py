@@ -50,6 +50,9 @@ from connector.exchange.strategy import (
 from connector.http.dsp import dsp_application
 from connector.identity.directory import Directory
 from connector.identity.mock import MockIdentity
+from connector.passport.credential import About, Issued
+from connector.passport.report import Bundle, Report
+from connector.passport.sdjwt import SdJwt
 from connector.passport.verification import Verification
 from connector.policy.model import Policy, Rule
 from connector.policy.parse import parse_policy
@@ -310,6 +313,30 @@ class NoProof(Notary):
         self, body: bytes, headers: Mapping[str, str], *, signer: str, semantic_id: str | None
     ) -> Verification:
         raise AssertionError("nothing here is verified")
+
+    @override
+    def check(self, semantic_id: str, payload: object) -> None:
+        raise AssertionError("there are no passports here")
+
+    @override
+    def issue(self, passport: object, about: About) -> tuple[bytes, Issued]:
+        raise AssertionError("there are no passports here")
+
+    @override
+    def seal_view(self, semantic_id: str, view: object, classes: frozenset[str]) -> Seal:
+        raise AssertionError("there are no passports here")
+
+    @override
+    def bind(self, presentation: SdJwt, *, audience: str, nonce: str, agreement_id: str, now: int) -> SdJwt:
+        raise AssertionError("there are no passports here")
+
+    @override
+    async def did_document(self, did: str) -> Mapping[str, Any]:
+        raise AssertionError("there are no passports here")
+
+    @override
+    def judge(self, bundle: Bundle, *, issuer: str, now: int) -> Report:
+        raise AssertionError("there are no passports here")
 
 
 class AsItIs(Refresher):

@@ -13,6 +13,7 @@ from typing import Final
 from aiohttp import web
 
 from connector.exchange.node import Node
+from connector.exchange.passports import BATTERY_PASSPORT
 from connector.exchange.publish import PASSPORT_STORE
 from connector.http.health import Check, health_routes, store_check
 from connector.http.management import (
@@ -25,6 +26,7 @@ from connector.http.management import (
     discovery,
     edrs,
     equipment,
+    passports,
     payloads,
     policydefinitions,
     transferprocesses,
@@ -37,9 +39,9 @@ from connector.protocol.errors import Invalid
 
 _RESOURCES: Final = (
     *(assets, policydefinitions, contractdefinitions, catalog, contractnegotiations, contractagreements),
-    *(transferprocesses, edrs, payloads, vault, discovery, equipment, deadletters),
+    *(transferprocesses, edrs, payloads, passports, vault, discovery, equipment, deadletters),
 )
-SOURCE_TYPES: Final = ("HttpData", "ProxyHttpData", "File", PASSPORT_STORE)
+SOURCE_TYPES: Final = ("HttpData", "ProxyHttpData", "File", PASSPORT_STORE, BATTERY_PASSPORT)
 
 
 def management_routes() -> list[web.RouteDef]:
