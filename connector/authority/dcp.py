@@ -22,10 +22,10 @@ from connector.exchange.ports import Clock
 from connector.http.body import read_json
 from connector.http.door import Door
 from connector.http.middleware import finish_response
-from connector.identity.credential_checks import CredentialChecks
+from connector.identity.credentials import VerifiableCredential
 from connector.identity.dcp_messages import CredentialRequestMessage, CredentialStatus, IssuerMetadata
 from connector.identity.presentations import MAX_CHARS, VerifiablePresentation
-from connector.identity.proofs import PRESENTING, Proofs
+from connector.identity.proofs import ASSERTING, PRESENTING, Proofs
 from connector.identity.refusal import Check, Refusal, refusing
 from connector.identity.tokens import SelfIssuedToken, TokenVerifier
 from connector.protocol.errors import ConnectorError, LocalError, PeerError
@@ -50,7 +50,6 @@ class Counter:
     published: Published
     verifier: TokenVerifier
     proofs: Proofs
-    checks: CredentialChecks
     clock: Clock
     chance: Callable[[], Chance]
     changed: Callable[[], None]
@@ -155,10 +154,25 @@ class _Surface:
         presentation.check(holder=holder, audience=holder, now=counter.clock.now())
         with refusing(Check.PRESENTATION_SIGNATURE, 401):
             await counter.proofs.check(presentation.jws, holder, PRESENTING)
-        if not any(MEMBERSHIP in credential.types for credential in presentation.credentials):
+        memberships = [credential for credential in presentation.credentials if MEMBERSHIP in credential.types]
+        if not memberships:
             raise Refusal(Check.CREDENTIAL_MISSING, f"no {MEMBERSHIP} was presented")
-        for credential in presentation.credentials:
-            await counter.checks.check(credential, holder=holder)
+        for membership in memberships:
+            await self._check(membership, holder)
+
+    async def _check(self, membership: VerifiableCredential, holder: str) -> None:
+        """Raise Refusal unless it is the holder's, ours, and in force; of what is ours the register knows the state."""
+        counter = self._counter
+        if any(subject.get("id") != holder for subject in membership.subjects):
+            raise Refusal(Check.CREDENTIAL_SUBJECT, "the membership is about somebody else than its holder")
+        if membership.issuer != counter.office.key.did:
+            raise Refusal(Check.CREDENTIAL_ISSUER, f"{membership.issuer} is not this authority")
+        membership.check_time(counter.clock.now())
+        with refusing(Check.CREDENTIAL_SIGNATURE):
+            await counter.proofs.check(membership.jws, membership.issuer, ASSERTING)
+        issued = await counter.register.run(lambda tx: tx.credential(membership.id or ""))
+        if issued is None or issued.revoked is not None:
+            raise Refusal(Check.CREDENTIAL_REVOKED, "the membership is revoked")
 
     async def _sender(self, request: web.Request) -> SelfIssuedToken:
         """Whose token the request carries. Raise PeerError 401 or 503."""

@@ -20,7 +20,7 @@ from connector.authority.kinds import supported
 from connector.authority.operating import management_app
 from connector.authority.published import Published
 from connector.authority.register import Register
-from connector.authority.settings import MANAGEMENT_PATH, STATUS_PATH, Settings
+from connector.authority.settings import MANAGEMENT_PATH, Settings
 from connector.clock import FreshIds, SystemClock
 from connector.http.client import Outbound
 from connector.http.did import did_routes
@@ -30,17 +30,13 @@ from connector.http.limits import Allowed
 from connector.http.middleware import application
 from connector.http.server import Listener, serve, stop_signal
 from connector.http.tls import Reloader
-from connector.identity.credential_checks import CredentialChecks
-from connector.identity.credential_schemas import CredentialSchemas
 from connector.identity.dcp_messages import ISSUER_SERVICE
 from connector.identity.did import did_document, did_document_path, did_web_url
 from connector.identity.keys import SigningKey, load_or_create
 from connector.identity.proofs import Proofs
 from connector.identity.replay import ReplayGuard
 from connector.identity.resolver import DidResolver
-from connector.identity.status_lists import StatusLists
 from connector.identity.tokens import TokenVerifier
-from connector.identity.trusted_issuers import EVERY, TrustedIssuers
 from connector.protocol.errors import Invalid
 
 DATABASE: Final = "authority.sqlite"
@@ -127,9 +123,8 @@ def _counter(settings: Settings, register: Register, key: SigningKey, wire: Outb
         status_url=settings.status_url,
     )
     published = Published(register, office, clock, ttl=settings.status_ttl * 1000)
-    fetch = partial(_fetch, wire, published, settings, orjson.dumps(_document(settings, key)))
+    fetch = partial(_fetch, wire, settings, orjson.dumps(_document(settings, key)))
     resolver = DidResolver(fetch, clock, allow_http=settings.url.startswith("http:"))
-    proofs = Proofs(resolver, clock)
     sender = Sender(register, key, resolver, wire, clock, ids)
 
     def changed() -> None:
@@ -141,14 +136,7 @@ def _counter(settings: Settings, register: Register, key: SigningKey, wire: Outb
         register=register,
         published=published,
         verifier=TokenVerifier(settings.did, resolver, ReplayGuard(clock), clock),
-        proofs=proofs,
-        checks=CredentialChecks(
-            TrustedIssuers({settings.did: [EVERY]}),
-            proofs,
-            CredentialSchemas(fetch, clock),
-            StatusLists(fetch, proofs, clock),
-            clock,
-        ),
+        proofs=Proofs(resolver, clock),
         clock=clock,
         chance=lambda: Chance(now=clock.now(), ids=ids, below=secrets.randbelow),
         changed=changed,
@@ -157,14 +145,11 @@ def _counter(settings: Settings, register: Register, key: SigningKey, wire: Outb
     return counter, sender
 
 
-async def _fetch(wire: Outbound, published: Published, settings: Settings, document: bytes, url: str) -> bytes:
-    """A document that a participant's token or credential leads to; the authority's own need no network."""
+async def _fetch(wire: Outbound, settings: Settings, document: bytes, url: str) -> bytes:
+    """A DID document; the authority's own needs no network."""
     if url == did_web_url(settings.did, allow_http=settings.url.startswith("http:")):
         return document
-    number = url.removeprefix(f"{settings.url}{STATUS_PATH}/")
-    if number != url and number.isdecimal():
-        return (await published.status_list(int(number))).jwt.encode()
-    return await wire.get(url, accept="*/*")
+    return await wire.get(url)
 
 
 def _document(settings: Settings, key: SigningKey) -> dict[str, Any]:

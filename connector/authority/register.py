@@ -123,7 +123,7 @@ class Tx:
     def credentials(self, *, bpn: str | None = None, issuer_pid: str | None = None) -> list[Issued]:
         """All of them, a member's, or a request's; the latest first."""
         where = "(:bpn IS NULL OR bpn = :bpn) AND (:pid IS NULL OR issuer_pid = :pid)"
-        text = f"SELECT {_CREDENTIAL} FROM credential WHERE {where} ORDER BY issued DESC, type"
+        text = f"SELECT {_CREDENTIAL} FROM credential WHERE {where} ORDER BY issued DESC, rowid"
         return [_issued(row) for row in self._connection.rows(text, {"bpn": bpn, "pid": issuer_pid})]
 
     def credential(self, identifier: str) -> Issued | None:
