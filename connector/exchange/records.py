@@ -19,6 +19,8 @@ from connector.protocol.vocabulary import EDC
 
 HISTORY: Final = 200
 """Timeline entries kept per process; the oldest go first."""
+MAX_GROUPS: Final = 200
+"""Groups of one business partner; each is one more walk through the offers when it asks for the catalog."""
 SEMANTIC_ID: Final = "https://admin-shell.io/aas/3/0/HasSemantics/semanticId"
 """The asset property that names the aspect model of the payload (Catena-X CX-0002)."""
 VALIDATION: Final = f"{EDC}validation"
@@ -101,6 +103,23 @@ class ContractDefinition:
 
 
 @dataclass(frozen=True, slots=True)
+class BusinessPartner:
+    """A counterparty with the groups that our operator has put it into. `id` is its BPN, or its participant id."""
+
+    id: str
+    created_at: int
+    groups: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _identified(self.id)
+        for i, group in enumerate(self.groups):
+            if not group.strip() or "," in group:
+                raise Invalid("the name of a group is not blank and has no comma", f"/groups/{i}", group)
+        if len(self.groups) > MAX_GROUPS:
+            raise Invalid(f"a partner is in {MAX_GROUPS} groups at most", "/groups")
+
+
+@dataclass(frozen=True, slots=True)
 class Payload:
     """A payload of the passport store, validated and signed when it was published. `id` is the asset's id."""
 
@@ -145,11 +164,16 @@ class CallbackAddress:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a timeline: `what` is an event name or a short verb, `detail` a sentence."""
+    """One line of a timeline: `what` is an event name or a short verb, `detail` a sentence.
+
+    judged: JSON of a verdict on a policy, with its trace (`Verdict.to_json`) and scope. It quotes our policies and what
+    we know of the counterparty, so it never leaves the house.
+    """
 
     at: int
     what: str
     detail: str = ""
+    judged: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +202,20 @@ class Negotiation:
         """The asset the offer is about."""
         return self.offer.target or ""
 
-    def noted(self, at: int, what: str, detail: str = "", **changes: Any) -> Self:
+    def noted(
+        self, at: int, what: str, detail: str = "", *, judged: Mapping[str, Any] | None = None, **changes: Any
+    ) -> Self:
         """The record with `changes` and a new line in its timeline."""
-        history = (*self.history[1 - HISTORY :], Entry(at, what, detail))
+        history = (*self.history[1 - HISTORY :], Entry(at, what, detail, judged))
         return replace(self, updated_at=at, history=history, **changes)
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """A contract that both sides have: one asset, one provider, one consumer. `created_at` is the signing time."""
+    """A contract that both sides have: one asset, one provider, one consumer. `created_at` is the signing time.
+
+    used_by: the transfer that used up an agreement for a single one, None as long as there is none.
+    """
 
     id: str
     created_at: int
@@ -197,6 +226,7 @@ class Agreement:
     negotiation_id: str
     retired_at: int | None = None
     retirement_reason: str | None = None
+    used_by: str | None = None
 
     def counterparty(self, us: str) -> str:
         """The other party's participant id."""
@@ -222,9 +252,11 @@ class Transfer:
     error: str | None = None
     history: tuple[Entry, ...] = ()
 
-    def noted(self, at: int, what: str, detail: str = "", **changes: Any) -> Self:
+    def noted(
+        self, at: int, what: str, detail: str = "", *, judged: Mapping[str, Any] | None = None, **changes: Any
+    ) -> Self:
         """The record with `changes` and a new line in its timeline."""
-        history = (*self.history[1 - HISTORY :], Entry(at, what, detail))
+        history = (*self.history[1 - HISTORY :], Entry(at, what, detail, judged))
         return replace(self, updated_at=at, history=history, **changes)
 
 

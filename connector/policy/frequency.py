@@ -7,12 +7,19 @@ does not enforce it.
 from typing import Final
 
 from connector.policy.circumstances import Circumstances, Finding
-from connector.policy.model import Constraint
+from connector.policy.model import Constraint, Policy
 from connector.policy.values import one_text
+from connector.policy.wording import operands_in
 
 NAME: Final = "DataFrequency"
 _ONCE: Final = frozenset({"cx.dataFrequency.once:1", "cx.dataFrequency.once"})
 _UNLIMITED: Final = frozenset({"cx.dataFrequency.unlimited:1", "cx.dataFrequency.unlimited"})
+
+
+def limits(policy: Policy) -> bool:
+    """Whether the policy says how often, so that transfers have to be counted."""
+    rules = (*policy.permission, *policy.prohibition, *policy.obligation)
+    return any(NAME in operands_in(condition) for rule in rules for condition in rule.constraints)
 
 
 def check(constraint: Constraint, circumstances: Circumstances) -> Finding:

@@ -21,6 +21,7 @@ from connector.exchange.records import (
     Agreement,
     Asked,
     Asset,
+    BusinessPartner,
     CallbackAddress,
     ContractDefinition,
     CredentialRequest,
@@ -164,8 +165,13 @@ def _common(record: Negotiation | Transfer) -> dict[str, Any]:
         "seen": process.seen,
         "error": record.error,
         "callbacks": [(c.uri, c.events, c.transactional, c.auth_key, c.auth_code_id) for c in record.callbacks],
-        "history": [(e.at, e.what, e.detail) for e in record.history],
+        "history": [_entry(e) for e in record.history],
     }
+
+
+def _entry(entry: Entry) -> tuple[Any, ...]:
+    plain = (entry.at, entry.what, entry.detail)
+    return plain if entry.judged is None else (*plain, entry.judged)
 
 
 def _callbacks(doc: Mapping[str, Any]) -> tuple[CallbackAddress, ...]:
@@ -233,14 +239,14 @@ def _write_agreement(record: Agreement) -> Values:
         "retired_at": record.retired_at,
         "retirement_reason": record.retirement_reason,
         "policy": policy_text(record.policy),
+        "used_by": record.used_by,
     }
 
 
 def _read_agreement(row: Row) -> Agreement:
-    ident, created, provider, consumer, asset_id, negotiation_id, retired_at, reason, policy = row
-    return Agreement(
-        ident, created, provider, consumer, asset_id, policy_from(policy), negotiation_id, retired_at, reason
-    )
+    ident, created, provider, consumer, asset_id, negotiation_id, retired_at, reason, policy, used_by = row
+    policy = policy_from(policy)
+    return Agreement(ident, created, provider, consumer, asset_id, policy, negotiation_id, retired_at, reason, used_by)
 
 
 def _write_transfer(record: Transfer) -> Values:
@@ -355,6 +361,14 @@ def _read_twin(row: Row) -> RegisteredShell:
     return RegisteredShell(row[0], row[1], Shell.parse(orjson.loads(row[2])))
 
 
+def _write_partner(record: BusinessPartner) -> Values:
+    return {"id": record.id, "created_at": record.created_at, "groups": _text(record.groups)}
+
+
+def _read_partner(row: Row) -> BusinessPartner:
+    return BusinessPartner(row[0], row[1], tuple(orjson.loads(row[2])))
+
+
 def _columns(record: Grant | Secret | Payload | Outgoing | Timer) -> Values:
     """A record whose fields are the columns of its table."""
     return {name: getattr(record, name) for name in record.__slots__}
@@ -379,6 +393,7 @@ NEGOTIATION: Final = Codec("ContractNegotiation", tables.negotiation, _write_neg
 AGREEMENT: Final = Codec("ContractAgreement", tables.agreement, _write_agreement, _read_agreement)
 TRANSFER: Final = Codec("TransferProcess", tables.transfer, _write_transfer, _read_transfer)
 EDR: Final = Codec("EndpointDataReference", tables.edr, _write_edr, _read_edr)
+PARTNER: Final = Codec("BusinessPartner", tables.partner, _write_partner, _read_partner)
 GRANT: Final = Codec("Grant", tables.grant, _columns, lambda row: Grant(*row))
 SECRET: Final = Codec("Secret", tables.secret, _columns, lambda row: Secret(*row))
 PAYLOAD: Final = Codec("Payload", tables.payload, _columns, lambda row: Payload(*row))

@@ -224,6 +224,7 @@ _negotiation, _transfer, _edr, _grant = tables.negotiation.c, tables.transfer.c,
 _credential, _credential_request = tables.credential.c, tables.credential_request.c
 _passport_version = tables.passport_version.c
 _twin = tables.twin.c
+_partner = tables.partner.c
 _secret, _payload, _outbox, _timer = tables.secret.c, tables.payload.c, tables.outbox.c, tables.timer.c
 _PROTOCOL: Final = Field(literal_column(f"'{PROTOCOL}'", Text()))
 
@@ -325,6 +326,7 @@ GRANT: Final = ColumnFields(
         "createdAt": _integer(_grant.created_at),
     },
 )
+PARTNER: Final = ColumnFields("BusinessPartner", {"id": Field(_partner.id), "createdAt": _integer(_partner.created_at)})
 SECRET: Final = ColumnFields("Secret", {"id": Field(_secret.id), "createdAt": _integer(_secret.created_at)})
 PAYLOAD: Final = ColumnFields(
     "Payload",

@@ -10,7 +10,7 @@ of its own properties and those without any, and the rest of their criteria is c
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from connector.exchange.ports import OfferIndex, Offering
 from connector.exchange.query import Criterion
 from connector.exchange.records import Asset, ContractDefinition
 from connector.policy.model import lexical
+from connector.policy.partner import IN_GROUP
 from connector.protocol.errors import NotFound
 from connector.storage import codec, offer_sql, tables
 from connector.storage.conditions import Condition
@@ -107,19 +108,27 @@ class MaterialisedOffers(OfferIndex):
 
     @override
     def page(
-        self, bpn: str | None, *, after: int = 0, limit: int, offset: int = 0, criteria: Sequence[Criterion] = ()
+        self,
+        bpn: str | None,
+        *,
+        groups: Collection[str] = (),
+        after: int = 0,
+        limit: int,
+        offset: int = 0,
+        criteria: Sequence[Criterion] = (),
     ) -> list[Offering]:
         if any(is_private(path_of(c.left)) for c in criteria):
             return []  # for a counterparty there are no private properties
         cursors: set[int] = set()
-        for member in _members(bpn):
+        members = _members(bpn, groups)
+        for member in members:
             cursors.update(self._walk(member, after, limit + offset, criteria))
-        return self._load(sorted(cursors)[offset : offset + limit], bpn)
+        return self._load(sorted(cursors)[offset : offset + limit], members)
 
     @override
-    def find(self, asset_id: str, bpn: str | None) -> Offering | None:
+    def find(self, asset_id: str, bpn: str | None, groups: Collection[str] = ()) -> Offering | None:
         cursor = self._find(codec.ASSET, asset_id)
-        found = [] if cursor is None else self._load([cursor], bpn)
+        found = [] if cursor is None else self._load([cursor], _members(bpn, groups))
         return found[0] if found else None
 
     def _walk(self, member: str, after: int, limit: int, criteria: Sequence[Criterion]) -> Iterable[int]:
@@ -171,9 +180,8 @@ class MaterialisedOffers(OfferIndex):
         text = self._connection.sql.get(("walk", along, *(c.shape for c in conditions)), lambda: build(conditions))
         return [cursor for (cursor,) in self._connection.rows(text, params | _params(conditions))]
 
-    def _load(self, cursors: Sequence[int], bpn: str | None) -> list[Offering]:
+    def _load(self, cursors: Sequence[int], members: Sequence[str]) -> list[Offering]:
         offered: dict[int, list[int]] = defaultdict(list)
-        members = _members(bpn)
         for part in _parts(cursors):
             counts = (len(members), len(part))
             text = self._connection.sql.get(("offers of", *counts), partial(offer_sql.offers_of, *counts))
@@ -226,8 +234,10 @@ def _anchor_rows(anchor: Criterion | None) -> list[tuple[str, str]]:
     return [(path, value) for value in dict.fromkeys(form(v) for v in right)]
 
 
-def _members(bpn: str | None) -> list[str]:
-    return [tables.ANYONE] if bpn is None or bpn == tables.ANYONE else [tables.ANYONE, bpn]
+def _members(bpn: str | None, groups: Collection[str]) -> list[str]:
+    """The audiences that somebody belongs to. A number can be no group: it must not let its bearer into one."""
+    numbers = [] if bpn is None or bpn == tables.ANYONE or bpn.startswith(IN_GROUP) else [bpn]
+    return [tables.ANYONE, *numbers, *(IN_GROUP + group for group in sorted(groups))]
 
 
 def _parts(cursors: Sequence[int]) -> Iterable[list[int]]:

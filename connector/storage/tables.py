@@ -129,6 +129,7 @@ agreement: Final = Table(
     _time("retired_at", optional=True),
     _text("retirement_reason", optional=True),
     _text("policy"),
+    _text("used_by", optional=True),
     Index("agreement_by_age", "created_at", "id"),
     Index("agreement_by_asset", "asset_id"),
     Index("agreement_by_retirement", "retired_at"),
@@ -181,6 +182,9 @@ grant: Final = Table(
     _text("refresh_token", optional=True),
     _text("previous_refresh_token", optional=True),
     Index("access_grant_by_agreement", "agreement_id"),
+)
+partner: Final = Table(
+    "business_partner", metadata, _id(), _time(), _text("groups"), Index("business_partner_by_age", "created_at", "id")
 )
 secret: Final = Table("secret", metadata, _id(), _time(), _text("value"))
 payload: Final = Table(

@@ -27,6 +27,7 @@ class StoreTx(Tx):
         self.negotiations = ProcessTableRepository(connection, codec.NEGOTIATION, fields.NEGOTIATION)
         self.agreements = TableRepository(connection, codec.AGREEMENT, fields.AGREEMENT)
         self.transfers = ProcessTableRepository(connection, codec.TRANSFER, fields.TRANSFER)
+        self.partners = TableRepository(connection, codec.PARTNER, fields.PARTNER)
         self.edrs = TableRepository(connection, codec.EDR, fields.EDR)
         self.grants = TableRepository(connection, codec.GRANT, fields.GRANT)
         self.secrets = TableRepository(connection, codec.SECRET, fields.SECRET)

@@ -56,6 +56,7 @@ KINDS: dict[str, Any] = {
     "edrs": records.an_edr(),
     "grants": records.GRANT,
     "secrets": records.SECRET,
+    "partners": records.PARTNER,
     "payloads": records.PAYLOAD,
     "credentials": records.CREDENTIAL,
     "credential_requests": records.CREDENTIAL_REQUEST,
@@ -483,6 +484,27 @@ class TestOffers:
         assert await seen("BPNL1") == []
         assert await store.read(lambda tx: tx.offers.find("asset-1", "BPNL1")) is None
         assert await store.read(lambda tx: tx.offers.find("nothing", "BPNL1")) is None
+
+    async def test_an_offer_for_a_group_is_seen_by_its_members_only(self, store: Store) -> None:
+        def publish(tx: Tx) -> None:
+            tx.assets.add(records.asset())
+            tx.offers.put_asset(records.asset())
+            for ident, audience in (("gold", frozenset({"group:gold"})), ("one", frozenset({"BPNL1", "group:lead"}))):
+                tx.definitions.add(records.definition(ident))
+                tx.offers.put_definition(records.definition(ident), audience)
+
+        await store.run(publish)
+
+        async def seen(bpn: str | None, *groups: str) -> list[str]:
+            page = await store.read(lambda tx: tx.offers.page(bpn, groups=groups, limit=10))
+            found = await store.read(lambda tx: tx.offers.find("asset-1", bpn, groups))
+            assert page == ([] if found is None else [found])
+            return [d.id for offering in page for d in offering.definitions]
+
+        assert await seen("BPNL1", "gold", "lead", "none") == ["gold", "one"]
+        assert await seen("BPNL2", "gold") == await seen(None, "gold") == ["gold"]
+        assert await seen("BPNL1") == await seen(None, "lead") == ["one"]
+        assert await seen("group:gold") == await seen("gold") == await seen("BPNL2", "group:gold") == []
 
     @pytest.mark.parametrize("asset_first", [True, False])
     @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from connector.exchange.records import (
     Agreement,
     Asked,
     Asset,
+    BusinessPartner,
     CallbackAddress,
     ContractDefinition,
     CredentialRequest,
@@ -116,7 +117,7 @@ def a_transfer(ident: str = "t-1", created_at: int = 1, **changes: Any) -> Trans
         "callbacks": (CallbackAddress("https://hook.example", ("transfer", "contract")),),
         "private_properties": {"https://w3id.org/edc/v0.0.1/ns/order": 'four "quoted" two'},
         "error": None,
-        "history": (Entry(1, "peer:REQUEST"),),
+        "history": (Entry(1, "peer:REQUEST"), Entry(2, "policy:transfer", "denied", {"permitted": False, "trace": []})),
     }
     return Transfer(**fields | changes)
 
@@ -131,6 +132,7 @@ def an_agreement(ident: str = "agreement-1", created_at: int = 5000, **changes: 
         "policy": POLICY,
         "negotiation_id": "n-1",
         "retired_at": 9000,
+        "used_by": "transfer-1",
         "retirement_reason": "over",
     }
     return Agreement(**fields | changes)
@@ -164,6 +166,7 @@ def a_message(ident: str = "m-1", topic: str = "n-1", **changes: Any) -> Outgoin
 POLICY_DEFINITION = PolicyDefinition("p-1", 1, POLICY, {"https://w3id.org/edc/v0.0.1/ns/team": "red"})
 GRANT = Grant("t-1", 1, PEER, "BPNL00000000CONS", "agreement-1", "asset-1", "aa", "bb")
 SECRET = Secret("secret-1", 1, "hush")
+PARTNER = BusinessPartner("BPNL00000000000A", 3, ("gold", "gebündelt"))
 TWIN = RegisteredShell(
     "urn:uuid:1",
     1,

@@ -25,6 +25,7 @@ KINDS: list[tuple[codec.Codec[Any], Any]] = [
     (codec.EDR, records.an_edr()),
     (codec.GRANT, records.GRANT),
     (codec.SECRET, records.SECRET),
+    (codec.PARTNER, records.PARTNER),
     (codec.PAYLOAD, records.PAYLOAD),
     (codec.CREDENTIAL, records.CREDENTIAL),
     (codec.CREDENTIAL_REQUEST, records.CREDENTIAL_REQUEST),
