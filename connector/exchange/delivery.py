@@ -260,7 +260,7 @@ def _settled_negotiation(node: Node, tx: Tx, record: Negotiation, message: Outgo
     record = replace(record, process=record.process.answered(message.id, ok=outcome.ok))
     event = negotiation.Event(message.event)
     if outcome.ok:
-        return negotiation_moves.arrived(node, tx, record, event, ours=True, party=party_of(node, record))
+        return negotiation_moves.arrived(node, tx, record, event, ours=True, party=party_of(node, tx, record))
     text = f"{event} was refused: {outcome.reason}"
     record = record.noted(node.clock.now(), f"refused:{event}", outcome.reason, error=text)
     if record.process.state is None or event is negotiation.Event.TERMINATE:
@@ -275,7 +275,7 @@ def _settled_transfer(node: Node, tx: Tx, record: Transfer, message: Outgoing, o
     record = replace(record, process=record.process.answered(message.id, ok=outcome.ok))
     event = transfer.Event(message.event)
     if outcome.ok:
-        return transfer_moves.arrived(node, tx, record, event, ours=True, party=party_of(node, record))
+        return transfer_moves.arrived(node, tx, record, event, ours=True, party=party_of(node, tx, record))
     text = f"{event} was refused: {outcome.reason}"
     record = record.noted(node.clock.now(), f"refused:{event}", outcome.reason, error=text)
     if record.process.state is transfer.State.STARTED and event is transfer.Event.START:

@@ -5,7 +5,7 @@ function cannot await, so no lock outlives a network call; it may be run again i
 must not have effects of its own.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from connector.exchange.query import Criterion, QuerySpec
 from connector.exchange.records import (
     Agreement,
     Asset,
+    BusinessPartner,
     ContractDefinition,
     CredentialRequest,
     Edr,
@@ -109,7 +110,7 @@ class Offering:
 class OfferIndex(Protocol):
     """Which definition offers which asset to whom, worked out when something is published, not when it is asked for.
 
-    `audience` is the set of BPNs that an access policy can let in at all, None if it does not restrict by BPN.
+    `audience` is who an access policy can let in at all: BPNs, and groups as `group:<name>`; None if it does not say.
     """
 
     def put_asset(self, asset: Asset) -> None:
@@ -129,15 +130,22 @@ class OfferIndex(Protocol):
         ...
 
     def page(
-        self, bpn: str | None, *, after: int = 0, limit: int, offset: int = 0, criteria: Sequence[Criterion] = ()
+        self,
+        bpn: str | None,
+        *,
+        groups: Collection[str] = (),
+        after: int = 0,
+        limit: int,
+        offset: int = 0,
+        criteria: Sequence[Criterion] = (),
     ) -> list[Offering]:
-        """At most `limit` offerings that `bpn` may be able to see, in catalog order, with cursor > `after`.
+        """At most `limit` offerings that `bpn`, in these groups, may see, in catalog order, with cursor > `after`.
 
         Cost follows the page, not the stock. `criteria` are EDC's, over asset properties.
         """
         ...
 
-    def find(self, asset_id: str, bpn: str | None) -> Offering | None:
+    def find(self, asset_id: str, bpn: str | None, groups: Collection[str] = ()) -> Offering | None:
         """The offering of one asset, or None."""
         ...
 
@@ -161,6 +169,7 @@ class Tx(Protocol):
     assets: Repository[Asset]
     policies: Repository[PolicyDefinition]
     definitions: Repository[ContractDefinition]
+    partners: Repository[BusinessPartner]
     negotiations: ProcessRepository[Negotiation]
     agreements: Repository[Agreement]
     transfers: ProcessRepository[Transfer]
@@ -276,9 +285,17 @@ class Identity(Protocol):
     async def verify(self, authorization: str | None, *, single_use: bool = True) -> Caller:
         """Who sent this header. Raise PeerError 401, or 503 if it cannot be told right now.
 
-        single_use: refuse a token that was seen before. Only token refreshes repeat their `jti`, by design.
+        single_use: refuse a token that was seen before. Only token refreshes repeat their `jti`, by design; they bring
+        no credentials of their own, so the caller has those that were proven last, if they still stand.
         """
         ...
+
+    async def shown(self, participant_id: str) -> tuple[ProvenCredential, ...]:  # noqa: ARG002 - for those who ask
+        """What issuers we trust say of a participant, as far as it has proven it here lately and it still stands.
+
+        An identity that knows no credentials knows none of anybody.
+        """
+        return ()
 
 
 class Answer(Protocol):
