@@ -80,11 +80,14 @@ def _trail(token: str) -> list[int]:
 def _datasets(
     node: Node, tx: Tx, caller: Caller, spec: QuerySpec, after: int
 ) -> tuple[list[dict[str, Any]], int | None]:
-    access = Access(tx, Circumstances("catalog", counterparty(caller), node.clock.now(), None))
+    party = counterparty(tx, caller)
+    access = Access(tx, Circumstances("catalog", party, node.clock.now(), None))
     limit, offset = min(spec.limit, LARGEST_PAGE), spec.offset if after == 0 else 0
     found: list[dict[str, Any]] = []
     for _ in range(BATCHES):
-        batch = tx.offers.page(caller.bpn, after=after, limit=limit + 1, offset=offset, criteria=spec.criteria)
+        batch = tx.offers.page(
+            party.bpn, groups=party.groups, after=after, limit=limit + 1, offset=offset, criteria=spec.criteria
+        )
         access.load(d for offering in batch for d in offering.definitions)
         for offering in batch:
             if len(found) == limit:
@@ -125,8 +128,9 @@ async def serve_dataset(node: Node, caller: Caller, dataset_id: str) -> dict[str
     """One dataset. Raise PeerError 404 alike for what does not exist and what the caller may not see."""
 
     def read(tx: Tx) -> dict[str, Any] | None:
-        offering = tx.offers.find(dataset_id, caller.bpn)
-        access = Access(tx, Circumstances("catalog", counterparty(caller), node.clock.now(), None))
+        party = counterparty(tx, caller)
+        offering = tx.offers.find(dataset_id, party.bpn, party.groups)
+        access = Access(tx, Circumstances("catalog", party, node.clock.now(), None))
         return None if offering is None else _dataset(node, access, offering)
 
     dataset = await node.store.read(read)

@@ -6,7 +6,7 @@ transaction writes a record once.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -16,7 +16,9 @@ from connector.exchange.node import Node
 from connector.exchange.ports import Tx
 from connector.exchange.records import Negotiation, Outgoing, Timer, Transfer
 from connector.exchange.strategy import Act, Decision
-from connector.policy.circumstances import Counterparty
+from connector.exchange.terms import groups_of
+from connector.policy.circumstances import Counterparty, Scope
+from connector.policy.evaluate import Verdict
 from connector.policy.parse import parse_policy
 from connector.protocol.errors import Conflict, Invalid, NotFound, PeerError
 from connector.protocol.messages import Message
@@ -28,13 +30,37 @@ log = structlog.get_logger()
 Record = TypeVar("Record", Negotiation, Transfer)
 KINDS: Final = {Negotiation: "negotiation", Transfer: "transfer"}
 """`Outgoing.kind` and `Timer.kind` of a record's messages and delayed decisions."""
+TRACED: Final = 20
+"""Steps of a verdict that are kept in a timeline, which has many lines and is written with each change."""
 _IMPOSSIBLE: Final = (Conflict, Invalid, NotFound, PeerError)
 """What a decision may run into; any other error is a fault of this side and undoes the whole transaction."""
 
 
-def party_of(node: Node, record: Negotiation | Transfer) -> Counterparty:
-    """The counterparty as we know it without a message of its own at hand."""
-    return Counterparty(record.peer.id, node.directory.bpn_of(record.peer.id), {})
+def party_of(node: Node, tx: Tx, record: Negotiation | Transfer) -> Counterparty:
+    """The counterparty as we know it without a message of its own at hand: nothing that it would have to prove anew."""
+    bpn = node.directory.bpn_of(record.peer.id)
+    return Counterparty(record.peer.id, bpn, {}, (), groups_of(tx, record.peer.id, bpn))
+
+
+@dataclass(slots=True)
+class Judgements:
+    """The verdicts that a decision rests on, kept for the timeline; the strategy asks for as many as it likes."""
+
+    _found: list[tuple[Scope, Verdict]] = field(default_factory=list)
+
+    def take(self, scope: Scope, verdict: Verdict) -> Verdict:
+        """Remember a verdict, once."""
+        if (scope, verdict) not in self._found:
+            self._found.append((scope, verdict))
+        return verdict
+
+    def noted(self, record: Record, now: int) -> Record:
+        """The record with a line in its timeline for each verdict."""
+        for scope, verdict in self._found:
+            said = f"{'permitted' if verdict.permitted else 'denied'}: {verdict.reason}"
+            judged = {"scope": scope, **verdict.to_json(at_most=TRACED)}
+            record = record.noted(now, f"policy:{scope}", said, judged=judged)
+        return record
 
 
 def pids(node: Node, record: Negotiation | Transfer) -> dict[str, Any]:
@@ -80,9 +106,13 @@ def _untyped(record: Negotiation | Transfer) -> Any:  # noqa: ANN401 - which eve
 
 
 def decided(
-    node: Node, record: Record, decide: Callable[[], Decision], carry_out: Callable[[Record, Decision], Record]
+    node: Node,
+    record: Record,
+    judgements: Judgements,
+    decide: Callable[[], Decision],
+    carry_out: Callable[[Record, Decision], Record],
 ) -> Record:
-    """Ask a strategy and carry out what it decides.
+    """Ask a strategy and carry out what it decides. What it found when it judged is noted first.
 
     A hold, or a decision that is not possible, stays in the record's timeline: it says what is being waited for.
     """
@@ -92,6 +122,7 @@ def decided(
     except Exception:  # a plug-in's fault must not undo what the peer was promised
         log.exception("a strategy failed", process=record.id)
         return record.noted(now, "held", "the strategy failed, see the log", error="the strategy failed, see the log")
+    record = judgements.noted(record, now)
     if decision.act != Act.HOLD:
         return tried(node, record, decision, carry_out)
     if not (awaited := record.process.awaited):

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import structlog
+
 from connector.exchange.moves import checked_pids
 from connector.exchange.negotiation_moves import acknowledged, arrived
 from connector.exchange.node import Node
@@ -34,6 +36,7 @@ from connector.protocol.negotiation_messages import (
 )
 from connector.protocol.process import Role
 
+log = structlog.get_logger()
 Change = Callable[[Tx, Negotiation], Negotiation]
 Again = Callable[[Tx, Negotiation], Negotiation | None]
 """What a message changes that comes where it has come before; None if it is to be taken like any other."""
@@ -86,14 +89,17 @@ async def receive_request(node: Node, caller: Caller, message: ContractRequestMe
         known = tx.negotiations.find_by_peer(caller.id, message.consumer_pid)
         if known is not None and _repeats(known, Role.PROVIDER, message, offer):
             return known
-        found = terms_of(tx, offer.id or "", counterparty(caller), node.clock.now())
-        if found is None or (offer.target or found[0]) != found[0]:
+        party = counterparty(tx, caller)
+        found = terms_of(tx, offer.id or "", party, node.clock.now())
+        if found is not None and not found.access.permitted:
+            log.info("an offer is not for who asks", peer=caller.id, offer=offer.id, reason=found.access.reason)
+            found = None
+        if found is None or (offer.target or found.asset_id) != found.asset_id:
             raise PeerError(404, "there is no such offer: ask for the catalog again", "/offer/@id")
         _assigner(offer, node.id)
         process = NegotiationProcess(Role.PROVIDER).receive(Event.REQUEST, message_key(message))
-        record = _opened(node, caller, message.consumer_pid, address, process, replace(offer, target=found[0]))
-        party = counterparty(caller)
-        tx.negotiations.add(arrived(node, tx, record, Event.REQUEST, ours=False, party=party, terms=found[1]))
+        record = _opened(node, caller, message.consumer_pid, address, process, replace(offer, target=found.asset_id))
+        tx.negotiations.add(arrived(node, tx, record, Event.REQUEST, ours=False, party=party, terms=found))
         return record
 
     return as_seen_by_peers(await node.store.run(tx))
@@ -111,7 +117,7 @@ async def receive_initial_offer(node: Node, caller: Caller, message: ContractOff
             return known
         process = NegotiationProcess(Role.CONSUMER).receive(Event.OFFER, message_key(message))
         record = _opened(node, caller, message.provider_pid, address, process, offer)
-        tx.negotiations.add(arrived(node, tx, record, Event.OFFER, ours=False, party=counterparty(caller)))
+        tx.negotiations.add(arrived(node, tx, record, Event.OFFER, ours=False, party=counterparty(tx, caller)))
         return record
 
     return as_seen_by_peers(await node.store.run(tx))
@@ -264,7 +270,7 @@ async def _take(
         record = replace(record, process=process, error=None)
         if change is not None:
             record = change(tx, record)
-        party = counterparty(caller)
+        party = counterparty(tx, caller)
         record = arrived(node, tx, record, event, ours=False, party=party, detail=record.error or "")
         tx.negotiations.save(record)
         if event is Event.FINALIZE:

@@ -10,17 +10,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 from connector.exchange.events import negotiation_event
-from connector.exchange.moves import decided, delay, due, pids, post, process_path, tried
+from connector.exchange.moves import Judgements, decided, delay, due, pids, post, process_path, tried
 from connector.exchange.node import Node
 from connector.exchange.ports import Tx
 from connector.exchange.records import Agreement, Negotiation, Timer
 from connector.exchange.strategy import Act, Decision, NegotiationView
-from connector.exchange.terms import terms_of
+from connector.exchange.terms import Terms, terms_of
 from connector.exchange.trace import agreement_id
 from connector.policy.circumstances import Circumstances, Counterparty
 from connector.policy.equality import difference
 from connector.policy.evaluate import evaluate
-from connector.policy.model import Policy
 from connector.protocol.errors import Conflict
 from connector.protocol.negotiation import Event, State
 from connector.protocol.negotiation_messages import (
@@ -43,7 +42,7 @@ def arrived(
     ours: bool,
     party: Counterparty,
     detail: str = "",
-    terms: Policy | None = None,
+    terms: Terms | None = None,
 ) -> Negotiation:
     """Note that `event` has brought `record` into its state, tell of it, and ask the strategy what comes next.
 
@@ -53,10 +52,14 @@ def arrived(
     if record.process.over:
         tx.drop_timers(record.id)
         return record
+    judgements = Judgements()
     return decided(
         node,
         record,
-        lambda: node.negotiations.decide(_view(node, tx, record, event, ours=ours, party=party, known=terms)),
+        judgements,
+        lambda: node.negotiations.decide(
+            _view(node, tx, record, event, judgements, ours=ours, party=party, known=terms)
+        ),
         lambda record, decision: carry_out(node, tx, record, decision),
     )
 
@@ -69,13 +72,23 @@ def acknowledged(node: Node, tx: Tx, record: Negotiation, event: Event, *, ours:
 
 
 def _view(
-    node: Node, tx: Tx, record: Negotiation, event: Event, *, ours: bool, party: Counterparty, known: Policy | None
+    node: Node,
+    tx: Tx,
+    record: Negotiation,
+    event: Event,
+    judgements: Judgements,
+    *,
+    ours: bool,
+    party: Counterparty,
+    known: Terms | None,
 ) -> NegotiationView:
     now = node.clock.now()
     terms = record.asked
     if record.process.us is Role.PROVIDER:
         asked = not ours and event in (Event.REQUEST, Event.ACCEPT)
-        found = known or _terms(tx, record, party, now) if asked else None
+        offered = known or terms_of(tx, record.offer.id or "", party, now) if asked else None
+        visible = offered is not None and judgements.take("catalog", offered.access).permitted
+        found = offered.policy if offered is not None and visible else None
         # An acceptance is of our own offer, which binds us as long as there is such an offer at all.
         terms = record.offer if found and event is Event.ACCEPT else found
     return NegotiationView(
@@ -88,13 +101,10 @@ def _view(
         offer=record.offer,
         terms=terms,
         difference=difference(terms, record.offer) if terms is not None else None,
-        judge=lambda: evaluate(record.offer, Circumstances("negotiation", party, now, None)),
+        judge=lambda: judgements.take(
+            "negotiation", evaluate(record.offer, Circumstances("negotiation", party, now, None))
+        ),
     )
-
-
-def _terms(tx: Tx, record: Negotiation, party: Counterparty, now: int) -> Policy | None:
-    found = terms_of(tx, record.offer.id or "", party, now)
-    return None if found is None else found[1]
 
 
 def carry_out(node: Node, tx: Tx, record: Negotiation, decision: Decision) -> Negotiation:

@@ -85,7 +85,7 @@ async def receive_request(node: Node, caller: Caller, message: TransferRequestMe
             format=message.format,
             destination=destination,
         )
-        tx.transfers.add(arrived(node, tx, record, Event.REQUEST, ours=False, party=counterparty(caller)))
+        tx.transfers.add(arrived(node, tx, record, Event.REQUEST, ours=False, party=counterparty(tx, caller)))
         return record
 
     return as_seen_by_peers(await node.store.run(tx))
@@ -205,7 +205,7 @@ async def _take(
         record = replace(record, process=process, error=None)
         if change is not None:
             record = change(tx, record)
-        detail, party = record.error or "", counterparty(caller)
+        detail, party = record.error or "", counterparty(tx, caller)
         record = arrived(node, tx, record, event, ours=False, party=party, detail=detail, address=address)
         tx.transfers.save(record)
 

@@ -9,12 +9,13 @@ from dataclasses import replace
 from typing import Final
 
 from connector.exchange.events import transfer_event
-from connector.exchange.moves import decided, delay, due, party_of, pids, post, process_path, tried
+from connector.exchange.moves import Judgements, decided, delay, due, party_of, pids, post, process_path, tried
 from connector.exchange.node import Node
 from connector.exchange.ports import Tx
 from connector.exchange.records import Agreement, Outgoing, Timer, Transfer
 from connector.exchange.strategy import Act, Decision, TransferView
-from connector.policy.circumstances import Circumstances, Counterparty
+from connector.policy import frequency
+from connector.policy.circumstances import Circumstances, Counterparty, Scope
 from connector.policy.evaluate import Verdict, ends_at, evaluate
 from connector.protocol.errors import Conflict
 from connector.protocol.process import Role
@@ -35,11 +36,11 @@ PUSH: Final = "push:"
 PAUSED: Final = frozenset({State.SUSPENDED, State.COMPLETED, State.TERMINATED})
 
 
-def judge(node: Node, tx: Tx, record: Transfer, party: Counterparty) -> Verdict:
-    """Evaluate the agreement's policy for this transfer, now."""
+def judge(node: Node, tx: Tx, record: Transfer, party: Counterparty, scope: Scope = "transfer") -> Verdict:
+    """Evaluate the agreement's policy for this transfer, now; "monitor" if it runs, without a message at hand."""
     agreement = tx.agreements.get(record.agreement_id)
-    now = node.clock.now()
-    return evaluate(agreement.policy, Circumstances("transfer", party, now, agreement.created_at))
+    used = 0 if agreement.used_by in (None, record.id) else 1
+    return evaluate(agreement.policy, Circumstances(scope, party, node.clock.now(), agreement.created_at, used))
 
 
 def arrived(
@@ -62,6 +63,7 @@ def arrived(
         return record
     if ours and event is Event.START and record.process.us is Role.PROVIDER and record.format.startswith(HTTP_PUSH):
         _promise_push(node, tx, record)
+    judgements = Judgements()
     view = TransferView(
         role=record.process.us,
         state=record.process.state or State.REQUESTED,
@@ -72,11 +74,12 @@ def arrived(
         agreement_id=record.agreement_id,
         asset_id=record.asset_id,
         format=record.format,
-        judge=lambda: judge(node, tx, record, party),
+        judge=lambda: judgements.take("transfer", judge(node, tx, record, party)),
     )
     return decided(
         node,
         record,
+        judgements,
         lambda: node.transfers.decide(view),
         lambda record, decision: carry_out(node, tx, record, decision),
     )
@@ -131,11 +134,14 @@ def agreement_ended(node: Node, tx: Tx, timer: Timer) -> None:
     record = tx.transfers.find(timer.subject)
     if record is None or record.process.over:
         return
-    verdict = judge(node, tx, record, party_of(node, record))
+    verdict = judge(node, tx, record, party_of(node, tx, record), "monitor")
     if verdict.permitted:
         _watch_end(tx, record, tx.agreements.get(record.agreement_id), after=timer.due_at)
-    else:
-        tx.transfers.save(end(node, tx, record, verdict.public_reason))
+        return
+    judgements = Judgements()
+    judgements.take("monitor", verdict)
+    record = judgements.noted(record, node.clock.now())
+    tx.transfers.save(end(node, tx, record, verdict.public_reason))
 
 
 def end(node: Node, tx: Tx, record: Transfer, reason: str) -> Transfer:
@@ -176,6 +182,8 @@ def _start(node: Node, tx: Tx, record: Transfer, _: Decision) -> Transfer:
         agreement = tx.agreements.get(record.agreement_id)
         if not record.format.startswith(HTTP_PUSH):
             address = _open(node, tx, record)
+        if frequency.limits(agreement.policy):  # whether the consumer confirms our message or not: it has the token
+            tx.agreements.save(replace(agreement, used_by=record.id))
         _watch_end(tx, record, agreement)
     message = TransferStartMessage(**pids(node, record), data_address=address)
     return post(node, tx, record, Event.START, message, process_path(record, "start"))

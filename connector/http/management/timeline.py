@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from connector.exchange.ports import Tx
 from connector.exchange.query import Criterion, QuerySpec
-from connector.exchange.records import Negotiation, Outgoing, Timer, Transfer
+from connector.exchange.records import Entry, Negotiation, Outgoing, Timer, Transfer
 from connector.exchange.states import negotiation_state, transfer_state
 from connector.http.management.views import document, iso
 from connector.protocol.negotiation import NegotiationProcess
@@ -62,11 +62,16 @@ class Timeline:
                 "awaits": _awaits(process),
                 "moves": {"ours": _moves(process, process.us), "theirs": _moves(process, process.us.other)},
                 "errorDetail": record.error,
-                "history": [{"at": iso(e.at), "what": e.what, "detail": e.detail} for e in record.history],
+                "history": [_entry(e) for e in record.history],
                 "undelivered": [_message(m) for m in self.messages],
                 "timers": [{"kind": t.kind, "dueAt": iso(t.due_at)} for t in self.timers],
             },
         )
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    judged = {} if entry.judged is None else {"judged": entry.judged}
+    return {"at": iso(entry.at), "what": entry.what, "detail": entry.detail, **judged}
 
 
 def _state(record: Negotiation | Transfer) -> str:
