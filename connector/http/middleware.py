@@ -6,7 +6,7 @@ under one root. See the package's docstring for an example.
 
 import asyncio
 import re
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -46,12 +46,14 @@ def application(
 
 @web.middleware
 async def correlation(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id, the caller's own if it sent a sane one, and bind it for all log lines of the request."""
-    if CORRELATION in request:  # the root application has done it
-        return await handler(request)
-    request[CORRELATION] = _correlation_id(request)
-    with structlog.contextvars.bound_contextvars(correlation_id=request[CORRELATION]):
-        return await handler(request)
+    """Give the request an id, the caller's own if it sent a sane one, and bind it for all log lines of the request.
+
+    It stays bound until the next request of the same connection, which has a context of its own.
+    """
+    if CORRELATION not in request:  # else the root application has done it
+        request[CORRELATION] = ident = _correlation_id(request)
+        structlog.contextvars.bind_contextvars(correlation_id=ident)
+    return await handler(request)
 
 
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
@@ -67,7 +69,7 @@ def _correlation_id(request: web.Request) -> str:
         return given
     if trace := _TRACEPARENT.fullmatch(request.headers.get("traceparent", "")):
         return trace[1]
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def errors(render: Renderer) -> Middleware:
