@@ -1,8 +1,9 @@
-"""One node in a process of its own."""
+"""One node, or the authority, in a process of its own."""
 
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,8 @@ from typing import Final
 from connector.protocol.errors import LocalError
 from connector.sandbox.link import Link, Ready
 
+SERVE: Final = ("serve",)
+SERVE_AUTHORITY: Final = ("authority", "serve")
 READY_S: Final = 30.0
 STOP_S: Final = 5.0
 TAIL: Final = 15
@@ -28,22 +31,13 @@ class NodeProcess:
     ready_s: float
 
     @classmethod
-    async def start(cls, name: str, config: Path, log: Path) -> "NodeProcess":
+    async def start(cls, name: str, config: Path, log: Path, command: Sequence[str] = SERVE) -> "NodeProcess":
         """Start a node from its settings and wait until it listens. Raise LocalError with the end of its log."""
         link, began = Link(), time.monotonic()
-        command = [
-            sys.executable,
-            "-m",
-            "connector",
-            "serve",
-            "--config",
-            str(config),
-            "--parent-fd",
-            str(link.child_fd),
-        ]
+        options = ["--config", str(config), "--parent-fd", str(link.child_fd)]
         with log.open("ab") as out:
             process = await asyncio.create_subprocess_exec(
-                *command,
+                *(sys.executable, "-m", "connector", *command, *options),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
