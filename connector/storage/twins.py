@@ -10,7 +10,19 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from sqlalchemy import BindParameter, Select, bindparam, delete, exists, func, insert, select
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+)
 from typing_extensions import override
 
 from connector.exchange.ports import TwinRepository
@@ -22,6 +34,7 @@ from connector.storage.repositories import TableRepository
 from connector.twins.shell import AssetLink, RegisteredShell
 from connector.twins.visibility import LISTED, Reader, links
 
+_ZERO: Final[ColumnElement[int]] = literal_column("0", BigInteger())  # for SQLite a LIMIT needs an OFFSET
 SHORT: Final = 1000
 """How far the rows of a link are counted to find the rarest; beyond, all are common."""
 
@@ -94,6 +107,7 @@ def _walk(subjects: int, digests: int) -> Select[str]:
         .where(lead.c.twin > bindparam("after"))
         .order_by(lead.c.twin)
         .limit(bindparam("page_limit"))
+        .offset(_ZERO)
     )
 
 
@@ -103,5 +117,6 @@ def _count() -> Select[int]:
         select(row.c.twin)
         .where(row.c.subject == bindparam("subject"), row.c.link == bindparam("l0"))
         .limit(bindparam("page_limit"))
+        .offset(_ZERO)
     )
     return select(func.count()).select_from(some.subquery())

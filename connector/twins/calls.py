@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
-from connector.protocol.errors import PeerError
+from connector.protocol.errors import LocalError, PeerError
 from connector.protocol.reading import MAX_TEXT, checked
 from connector.twins.shell import GLOBAL_ASSET_ID, AssetLink, Shell, kind_link
 
@@ -210,7 +210,7 @@ def links_json(shell: Shell) -> list[dict[str, Any]]:
     return [*whole, *(asset_id.to_json() for asset_id in shell.specific_asset_ids)]
 
 
-def refusal(error: PeerError, now: int) -> Reply:
+def refusal(error: PeerError | LocalError, now: int) -> Reply:
     """The API's body for what was refused: a Result with one message."""
     said = f"{error.reason} (at {error.pointer})" if error.pointer else error.reason
     at = datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

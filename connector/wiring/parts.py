@@ -19,6 +19,7 @@ from connector.dataplane.payloads import PayloadSource
 from connector.dataplane.plane import EmbeddedDataPlane
 from connector.dataplane.proxy import HttpSource
 from connector.dataplane.refresh import Refresher
+from connector.dataplane.registry import RegistrySource
 from connector.dataplane.source import Source
 from connector.engine.engine import Engine
 from connector.exchange.node import Node
@@ -27,6 +28,7 @@ from connector.exchange.ports import Clock, Identity, Notary, Store
 from connector.exchange.publish import PASSPORT_STORE
 from connector.exchange.records import CallbackAddress
 from connector.exchange.strategy import AutomaticNegotiation, AutomaticTransfer, Manual
+from connector.exchange.twins import TWIN_REGISTRY, OwnRegistry
 from connector.http.client import Outbound
 from connector.http.guard import AddressPolicy
 from connector.identity.did import keys_in
@@ -125,6 +127,7 @@ def build_node(
         negotiations=CountedNegotiations(_strategy("negotiation", config.negotiation_strategy), metrics),
         transfers=CountedTransfers(_strategy("transfer", config.transfer_strategy), metrics),
         connectors_of=connectors_of,
+        twins=OwnRegistry(config.dsp_root, config.data_url),
         jitter=random.random,
         callbacks=tuple(
             CallbackAddress(c.uri, c.events, auth_key=c.auth_key, auth_code_id=c.auth_code_id) for c in config.callbacks
@@ -160,14 +163,17 @@ def _data_plane(
         clock=SystemClock(),
         tokens=CountedTokens(key, SystemClock(), config.token_lifetime, metrics=metrics),
         sources={
-            name: CountedSource(s, name, metrics) for name, s in _sources(config, backends, schemas, notary).items()
+            name: CountedSource(s, name, metrics)
+            for name, s in _sources(config, store, backends, schemas, notary).items()
         },
         assertions=identity,
         outbound=wire,
     )
 
 
-def _sources(config: Config, backends: Backends, schemas: SchemaRegistry, notary: Notary) -> dict[str, Source]:
+def _sources(
+    config: Config, store: Store, backends: Backends, schemas: SchemaRegistry, notary: Notary
+) -> dict[str, Source]:
     judge = partial(validate, registry=schemas)
     http = CheckedSource(HttpSource(backends, config.data_url), judge)
     sources: dict[str, Source] = {
@@ -175,6 +181,7 @@ def _sources(config: Config, backends: Backends, schemas: SchemaRegistry, notary
         "ProxyHttpData": http,
         PASSPORT_STORE: PayloadSource(judge),
         BATTERY_PASSPORT: PassportSource(notary, SystemClock()),
+        TWIN_REGISTRY: RegistrySource(store, SystemClock()),
     }
     if config.files is not None:
         sources["File"] = CheckedSource(FileSource(config.files), judge)

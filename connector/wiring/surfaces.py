@@ -21,6 +21,7 @@ from connector.http.public import public_routes
 from connector.http.public import render as render_public
 from connector.http.server import Limits, Listener, serve
 from connector.http.tls import Reloader
+from connector.http.twins import TWINS_PATH, twins_app
 from connector.identity.dcp_messages import CREDENTIAL_SERVICE
 from connector.identity.did import did_document, did_document_path
 from connector.identity.keys import SigningKey
@@ -138,5 +139,6 @@ def _private(config: Config, node: Node, engine: Engine, metrics: Metrics, leavi
         checks=checks,
         metrics=metrics.text,
     )
+    app.add_subapp(TWINS_PATH, twins_app(node, config.management_key))
     app.middlewares.insert(0, timed(metrics, "management"))
     return app

@@ -15,6 +15,7 @@ from aiohttp import web
 from connector.exchange.node import Node
 from connector.exchange.passports import BATTERY_PASSPORT
 from connector.exchange.publish import PASSPORT_STORE
+from connector.exchange.twins import TWIN_REGISTRY
 from connector.http.health import Check, health_routes, store_check
 from connector.http.management import (
     assets,
@@ -41,7 +42,7 @@ _RESOURCES: Final = (
     *(assets, policydefinitions, contractdefinitions, catalog, contractnegotiations, contractagreements),
     *(transferprocesses, edrs, payloads, passports, vault, discovery, equipment, deadletters),
 )
-SOURCE_TYPES: Final = ("HttpData", "ProxyHttpData", "File", PASSPORT_STORE, BATTERY_PASSPORT)
+SOURCE_TYPES: Final = ("HttpData", "ProxyHttpData", "File", PASSPORT_STORE, BATTERY_PASSPORT, TWIN_REGISTRY)
 
 
 def management_routes() -> list[web.RouteDef]:

@@ -1,0 +1,260 @@
+"""What a reader can find out about twins that are not meant for it: nothing, by any way of asking."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connector.exchange.ports import Tx
+from connector.exchange.twins import carry_out
+from connector.protocol.errors import PeerError
+from connector.storage.sqlite import SqliteStore
+from connector.twins.calls import Reply, read_call, write_id
+from connector.twins.shell import AssetLink, RegisteredShell, Shell, SpecificAssetId, Submodel
+from connector.twins.visibility import OWNER, PUBLIC_NAMES, PUBLIC_READABLE, Reader, links, seen
+
+NOW = 1_790_000_000_000
+BPNS = ("BPNL0000000000A1", "BPNL0000000000B2", "BPNL0000000000C3")
+NAMES = ("manufacturerPartId", "partInstanceId", "customerPartId", "van", "globalAssetId")
+VALUES = ("1", "2", "x y", "ü")
+SUBJECTS = (*BPNS, PUBLIC_READABLE)
+
+asset_ids = st.builds(
+    SpecificAssetId,
+    st.sampled_from(NAMES),
+    st.sampled_from(VALUES),
+    st.lists(st.sampled_from(SUBJECTS), max_size=3, unique=True).map(tuple),
+)
+
+
+@st.composite
+def shells(draw: st.DrawFn) -> list[Shell]:
+    names = draw(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=8, unique=True))
+    return [
+        Shell(
+            f"urn:twin:{name}",
+            draw(st.sampled_from([None, "urn:global:1", f"urn:global:{name}"])),
+            tuple(draw(st.lists(asset_ids, max_size=4))),
+            (Submodel(f"urn:submodel:{name}", {"id": f"urn:submodel:{name}"}),),
+            draw(st.sampled_from([{}, {"idShort": name, "assetKind": "Instance"}, {"assetKind": "Type"}])),
+        )
+        for name in names
+    ]
+
+
+readers = st.sampled_from([Reader(), *map(Reader, BPNS), Reader("BPNL00000STRANGER"), Reader(PUBLIC_READABLE)])
+queries = st.lists(st.builds(AssetLink, st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=3)
+
+
+def meant_for(shell: Shell, reader: Reader) -> bool:
+    """The rule in other words than the code's: an id names this reader, or a harmless one names everybody."""
+    return any(
+        (reader.bpn in i.subjects and reader.bpn != PUBLIC_READABLE)
+        or (PUBLIC_READABLE in i.subjects and i.name in PUBLIC_NAMES)
+        for i in shell.specific_asset_ids
+    )
+
+
+def finds(shell: Shell, reader: Reader, wanted: list[AssetLink]) -> bool:
+    own = {link for subject, link in links(shell) if subject in reader.subjects}
+    return bool(own) and own.issuperset(wanted)
+
+
+Told = tuple[int, Any]
+
+
+class Registry:
+    """A registry with these twins, asked like over the wire."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    def fill(self, twins: list[Shell]) -> None:
+        for shell in twins:
+            self._tx.twins.add(RegisteredShell(shell.id, NOW, shell))
+
+    def drop(self, ident: str) -> None:
+        self._tx.twins.delete(ident)
+
+    def ask(self, reader: Reader, method: str, path: str, query: str = "", body: object = None) -> Told:
+        try:
+            call = read_call(method, path, query, body, owner=reader.owner)
+            reply = carry_out(self._tx, call, reader, NOW)
+        except PeerError as error:
+            reply = Reply(error.status, error.reason)
+        return reply.status, reply.doc
+
+    def walk(
+        self, reader: Reader, path: str, limit: int, between: Callable[[], object] = lambda: None, **more: Any
+    ) -> list[Any]:
+        """All pages."""
+        found: list[Any] = []
+        cursor = ""
+        while True:
+            status, doc = self.ask(reader, "POST" if more else "GET", path, f"limit={limit}{cursor}", **more)
+            assert status == 200
+            assert len(doc["result"]) <= limit
+            found += doc["result"]
+            if not doc["paging_metadata"]:
+                return found
+            assert len(doc["result"]) == limit  # a page is not short because of what is hidden
+            cursor = f"&cursor={doc['paging_metadata']['cursor']}"
+            between()
+
+
+class Undone(Exception):
+    """Ends a transaction that is not to last."""
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Callable[[Callable[[Registry], None]], None]]:
+    """Runs a function on an empty registry, and undoes what it did."""
+    with asyncio.Runner() as runner:
+        store = runner.run(SqliteStore.open(None))
+
+        def on_empty(do: Callable[[Registry], None]) -> None:
+            def tx(tx: Tx) -> None:
+                do(Registry(tx))
+                raise Undone
+
+            with pytest.raises(Undone):
+                runner.run(store.run(tx))
+
+        yield on_empty
+        runner.run(store.close())
+
+
+OnEmpty = Callable[[Callable[[Registry], None]], None]
+many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@given(shells(), readers)
+def test_a_reader_sees_exactly_the_twins_that_are_meant_for_it(twins: list[Shell], reader: Reader) -> None:
+    for shell in twins:
+        assert (seen(shell, reader) is not None) is meant_for(shell, reader)
+
+
+@given(shells(), readers)
+def test_no_other_readers_name_and_no_hidden_id_is_ever_shown(twins: list[Shell], reader: Reader) -> None:
+    for shell in twins:
+        shown = seen(shell, reader)
+        if shown is None:
+            continue
+        for asset_id in shown.specific_asset_ids:
+            assert set(asset_id.subjects) <= {reader.bpn, PUBLIC_READABLE}
+            assert any(
+                (o.name, o.value) == (asset_id.name, asset_id.value) and set(asset_id.subjects) <= set(o.subjects)
+                for o in shell.specific_asset_ids
+            )
+        if not any(reader.bpn in i.subjects for i in shell.specific_asset_ids) or reader.bpn == PUBLIC_READABLE:
+            assert (shown.global_asset_id, shown.rest) == (None, {})
+
+
+@given(shells(), readers, queries)
+def test_what_is_shown_of_a_twin_is_all_that_it_is_found_by(
+    twins: list[Shell], reader: Reader, wanted: list[AssetLink]
+) -> None:
+    for shell in twins:
+        shown = seen(shell, reader)
+        found = finds(shell, reader, wanted)
+        if shown is None:
+            assert not found
+            continue
+        visible = {i.link for i in shown.specific_asset_ids}
+        visible |= {AssetLink("globalAssetId", shown.global_asset_id)} if shown.global_asset_id else set()
+        assert found is visible.issuperset(wanted)
+
+
+@many
+@given(shells(), readers, queries, st.integers(1, 4))
+def test_lists_and_searches_give_what_is_meant_for_the_reader_and_page_by_page_the_same(
+    registry: OnEmpty, twins: list[Shell], reader: Reader, wanted: list[AssetLink], limit: int
+) -> None:
+    def check(here: Registry) -> None:
+        here.fill(twins)
+        listed = [doc["id"] for doc in here.walk(reader, "/shell-descriptors", limit)]
+        assert listed == sorted(s.id for s in twins if meant_for(s, reader))
+        body = [{"name": link.name, "value": link.value} for link in wanted]
+        found = here.walk(reader, "/lookup/shellsByAssetLink", limit, body=body)
+        assert found == sorted(s.id for s in twins if finds(s, reader, wanted))
+        assert here.walk(OWNER, "/shell-descriptors", limit) == [s.to_json() for s in sorted(twins, key=lambda s: s.id)]
+
+    registry(check)
+
+
+@many
+@given(shells(), readers, queries)
+def test_a_registry_answers_as_if_hidden_twins_were_not_there(
+    registry: OnEmpty, twins: list[Shell], reader: Reader, wanted: list[AssetLink]
+) -> None:
+    """The invariant: two registries that differ in hidden twins only cannot be told apart, whatever is asked."""
+    answers: list[list[Told]] = []
+
+    def everything(here: Registry) -> None:
+        body = [{"name": link.name, "value": link.value} for link in wanted]
+        told = [
+            here.ask(reader, "POST", "/lookup/shellsByAssetLink", body=body),
+            here.ask(reader, "POST", "/lookup/shellsByAssetLink", "limit=1", body=body),
+            *(here.ask(reader, "GET", "/shell-descriptors", query) for query in ("", "limit=1", "assetKind=Instance")),
+        ]
+        for shell in twins:
+            one = f"/shell-descriptors/{write_id(shell.id)}"
+            told += [
+                *(here.ask(reader, "GET", path) for path in (one, f"{one}/submodel-descriptors")),
+                here.ask(reader, "GET", f"{one}/submodel-descriptors/{write_id(shell.submodels[0].id)}"),
+                here.ask(reader, "GET", f"/lookup/shells/{write_id(shell.id)}"),
+                here.ask(reader, "GET", "/shell-descriptors", f"limit=1&cursor={write_id(shell.id)}"),
+            ]
+        answers.append(told)
+
+    def all_of_them(here: Registry) -> None:
+        here.fill(twins)
+        everything(here)
+
+    def only_visible_ones(here: Registry) -> None:
+        here.fill([s for s in twins if meant_for(s, reader)])
+        everything(here)
+
+    registry(all_of_them)
+    registry(only_visible_ones)
+    assert answers[0] == answers[1]
+
+
+@many
+@given(shells(), shells(), st.lists(st.tuples(st.integers(0, 2), st.integers(0, 15)), max_size=16))
+def test_a_walk_has_every_twin_once_that_is_there_all_the_time(
+    registry: OnEmpty, twins: list[Shell], others: list[Shell], plan: list[tuple[int, int]]
+) -> None:
+    reader = Reader(BPNS[0])
+    for_me = SpecificAssetId("van", "1", (BPNS[0],))
+    staying = [Shell(s.id, None, (for_me,)) for s in twins]
+    going = [Shell(f"{s.id}-", None, (for_me,)) for s in others]
+    coming = [Shell(f"{s.id}+", None, (for_me,)) for s in others]
+
+    def check(here: Registry) -> None:
+        here.fill([*staying, *going])
+        steps: list[Callable[[], object]] = [partial(here.drop, s.id) for s in going]
+        steps += [partial(here.fill, [s]) for s in coming]
+
+        planned = list(plan)
+
+        def meanwhile() -> None:
+            count, which = planned.pop() if planned else (0, 0)
+            for _ in range(min(count, len(steps))):
+                steps.pop(which % len(steps))()
+
+        walked = [doc["id"] for doc in here.walk(reader, "/shell-descriptors", 2, meanwhile)]
+        assert len(walked) == len(set(walked))
+        assert {s.id for s in staying} <= set(walked) <= {s.id for s in [*staying, *going, *coming]}
+
+    registry(check)
+
+
+@given(shells())
+def test_every_twin_has_a_link_for_its_owner(twins: list[Shell]) -> None:
+    for shell in twins:
+        assert {link for subject, link in links(shell) if subject == ""} >= {i.link for i in shell.specific_asset_ids}
