@@ -89,7 +89,7 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
 	@set -- --require-hashes -r $<; $(INSTALL)
 	@touch $@
 
-docs: $(VENV)/.run
+docs: $(VENV)/.dev
 	@$(BIN)/python docs/generate.py
 
 # Universal, hashed, and without the address of any registry.

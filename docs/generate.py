@@ -1,99 +1,223 @@
 # ruff: noqa: INP001 - a script, no package
-"""Writes the pages of the documentation that follow from the code: settings, metrics and state machines.
+"""Writes those parts of the documentation that follow from the code.
 
-Run `make docs` after changing either; a test fails when a page is not what this writes.
+A page says where such a part stands, between two comments:
+
+    <!-- written by make docs: settings -->
+    <!-- end -->
+
+Everything else on the page is written by hand. `make docs` fills all parts of all pages; a test fails when one of them
+is not what this would write, or when something that can be configured, called or plugged in is on no page.
 """
 
+import ast
+import inspect
+import re
 import sys
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import click
+import yaml
+
+import connector
 from connector import config
+from connector.cli import main as command_line
+from connector.exchange import events
 from connector.metrics.table import TABLE
 from connector.protocol import negotiation, transfer
 
 DOCS: Final = Path(__file__).resolve().parent
-_WRITTEN: Final = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->\n\n"
+OPENAPI: Final = DOCS / "openapi"
+_SOURCES: Final = Path(connector.__file__).parent
+_PART: Final = re.compile(r"(?<=<!-- written by make docs: )([\w-]+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
+_PLUG_IN: Final = "package.module:Class"
 
 
-def settings_page() -> str:
-    """The reference of a node's settings."""
-    lines = [
-        "# Settings of a node",
-        "",
-        "`connector serve --config node.toml` reads one TOML file. A setting `section.name` stands there as `name`",
-        "under `[section]`; the environment variable `CONNECTOR_SECTION_NAME` wins over it. Secrets are given by",
-        "reference: `env:NAME` or `file:PATH`. A key that is not in this table is refused.",
-        "",
-        "| Setting | Default | What it does |",
-        "|---|---|---|",
-    ]
-    lines += [f"| `{key}` | {_code(default)} | {text} |" for key, default, text in config.table()]
-    return _WRITTEN + "\n".join(lines) + "\n"
+def filled(page: Path) -> str:
+    """The text of a page with all its parts as they should be."""
+    return _PART.sub(lambda part: f"{part[1]}{part[2]}\n{PARTS[part[1]]()}\n\n", page.read_text(encoding="utf-8"))
 
 
-def _code(default: str) -> str:
-    return default if default in ("", "required") else f"`{default}`"
+def pages() -> dict[str, Callable[[], str]]:
+    """What writes each page that has such parts, by the page's path below docs/."""
+    found = (page for page in sorted(DOCS.rglob("*.md")) if _PART.search(page.read_text(encoding="utf-8")))
+    return {page.relative_to(DOCS).as_posix(): partial(filled, page) for page in found}
 
 
-def metrics_page() -> str:
-    """The reference of a node's metrics."""
-    lines = [
-        "# Metrics of a node",
-        "",
-        "`GET /metrics` on the management listener gives them to Prometheus, without a key; the listener is on",
-        "loopback by default, and where it is not, keep the path from strangers. A scrape runs no SQL. Labels have",
-        "few values, whatever strangers send: routes are templates, operands those that the engine knows.",
-        "",
-        "Rules for alerts are in [alerts.yaml](../alerts.yaml), a dashboard for Grafana in",
-        "[dashboard.json](../dashboard.json). Each step of an exchange is a log line as well; its `trace` is the",
-        "same on both sides and in the `traceparent` of every message to the counterparty, so one id finds an exchange",
-        "in the logs of two nodes.",
-        "",
-        "| Metric | Kind | Labels | What it tells |",
-        "|---|---|---|---|",
-    ]
-    lines += [f"| `{m.name}` | {m.kind} | {', '.join(f'`{name}`' for name in m.labels)} | {m.help} |" for m in TABLE]
-    return _WRITTEN + "\n".join(lines) + "\n"
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    """A table in Markdown. No cell may hold a line end."""
+    escaped = (" | ".join(map(_escaped, row)) for row in rows)
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {row} |" for row in escaped)])
 
 
-def machines_page() -> str:
-    """The two state machines, drawn from the tables that the code runs on."""
-    return _WRITTEN + "\n".join(
-        [
-            "# State machines",
-            "",
-            "An arrow is a message of the Dataspace Protocol 2025-1, with its sender: C consumer, P provider. What",
-            "has no arrow in a state is refused with 400 and changes nothing. A transition takes effect when the",
-            "message is answered.",
-            "",
-            "## Contract negotiation",
-            "",
-            _diagram(negotiation.TABLE, negotiation.TERMINAL),
-            "",
-            "## Transfer process",
-            "",
-            _diagram(transfer.TABLE, transfer.TERMINAL),
-            "",
-        ]
+def _escaped(cell: str) -> str:
+    return re.sub(r"`[^`]*`|[<*]", lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", cell).replace("|", r"\|")
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def settings() -> str:
+    """Every setting of a node."""
+    return table(
+        ("Setting", "Default", "What it does"),
+        ((_code(key), default if default == "required" else _code(default), text) for key, default, text in config.table()),
     )
 
 
-def _diagram(table: Mapping[tuple[Any, Any, Any], Any], terminal: frozenset[Any]) -> str:
-    arrows: dict[tuple[str, str], list[str]] = {}
-    for (before, event, sender), after in table.items():
-        arrows.setdefault((before or "[*]", after), []).append(f"{event} {sender[0]}")
+def metrics() -> str:
+    """Every metric of a node."""
+    rows = ((_code(m.name), m.kind, ", ".join(map(_code, m.labels)), m.help) for m in TABLE)
+    return table(("Metric", "Kind", "Labels", "What it tells"), rows)
+
+
+def states(transitions: Mapping[tuple[Any, Any, Any], Any], terminal: frozenset[Any]) -> str:
+    """A state machine, drawn from the table that the code runs on."""
+    arrows: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for (before, event, sender), after in transitions.items():
+        arrows[before or "[*]", after].append(f"{event} {sender[0]}")
     lines = [f"    {before} --> {after}: {', '.join(sorted(names))}" for (before, after), names in arrows.items()]
     lines += [f"    {state} --> [*]" for state in sorted(terminal)]
     return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
 
 
-PAGES: Final = {
-    "reference/config.md": settings_page,
-    "reference/metrics.md": metrics_page,
-    "state-machines.md": machines_page,
+def commands(command: click.Command = command_line, name: str = "connector") -> Iterator[tuple[str, click.Command]]:
+    """Every command with its full name, groups before what is in them."""
+    yield name, command
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context := click.Context(command)):
+            found = command.get_command(context, inner)
+            assert found is not None  # noqa: S101 - it was listed
+            yield from commands(found, f"{name} {inner}")
+
+
+def command_pages() -> str:
+    """Every command that does something: how it is called, what it does, its options."""
+    return "\n\n".join(_command(n, c) for n, c in commands() if not isinstance(c, click.Group))
+
+
+def _command(name: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=name, max_content_width=1000)
+    usage = " ".join([name, *command.collect_usage_pieces(context)])
+    text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc((command.help or "").replace("\b\n", "")))
+    written = [f"## {name}", text, f"`{usage}`"]
+    rows = [_option(o, context) for o in command.params if isinstance(o, click.Option) and o.name not in _COMMON]
+    if rows:
+        written.append(table(("Option", "What it is"), iter(rows)))
+    if {o.name for o in command.params} >= _COMMON:
+        written.append("Speaks with a node.")
+    return "\n\n".join(written)
+
+
+_COMMON: Final = frozenset({"url", "key", "as_json"})
+
+
+def _option(option: click.Option, context: click.Context) -> tuple[str, str]:
+    spelled, text = option.get_help_record(context) or ("", "")
+    names = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
+    given = "".join(f" Environment: `{name}`." for name in names)
+    return _code(spelled), f"{re.sub(' {2,}', ' ', text)}{given}"
+
+
+def routes(surface: str) -> str:
+    """Every operation of a surface, with a link to its description."""
+    text = (OPENAPI / f"{surface}.yaml").read_text(encoding="utf-8")
+    lines = {m[1]: n for n, line in enumerate(text.splitlines(), 1) if (m := re.match(r" +operationId: (\w+)$", line))}
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for path, item in yaml.safe_load(text)["paths"].items():
+            for method in _METHODS:
+                if method in item:
+                    name, what = item[method]["operationId"], item[method]["summary"]
+                    yield method.upper(), _code(path), what, f"[{name}](../openapi/{surface}.yaml#L{lines[name]})"
+
+    return table(("Method", "Path", "What it does", "Description"), rows())
+
+
+def event_names() -> str:
+    """Every event, with the `type` that its callback has."""
+
+    def rows() -> Iterator[tuple[str, str, str]]:
+        for name in events.NAMES:
+            told = name.startswith(("contract.negotiation.", "transfer.process."))
+            kind = "".join(word.capitalize() for word in name.split("."))
+            yield _code(name), _code(kind) if told else "", "yes" if told else "no"
+
+    return table(("Event", "`type`", "Callbacks"), rows())
+
+
+def plug_ins() -> str:
+    """Every setting that takes a class of the operator's own."""
+    rows = ((_code(key), _code(default), text) for key, default, text in config.table() if _PLUG_IN in text)
+    return table(("Setting", "Default", "Takes"), rows)
+
+
+def ports() -> str:
+    """Every Protocol class that an adapter inherits, with what fulfils it."""
+    described: dict[str, tuple[str, str]] = {}
+    fulfilled: defaultdict[str, list[str]] = defaultdict(list)
+    for module, found in _classes():
+        bases = [ast.unparse(base).partition("[")[0] for base in found.bases]
+        if "Protocol" in bases:
+            described[found.name] = (module, (ast.get_docstring(found) or "").partition("\n")[0])
+        for base in bases:
+            fulfilled[base].append(found.name)
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name in sorted(described, key=lambda name: (described[name][0], name)):
+            module, text = described[name]
+            if by := [n for n in fulfilled[name] if n not in described and not n.startswith("_")]:
+                yield f"[`{name}`](../../{module})", text, ", ".join(map(_code, by))
+
+    return table(("Port", "What it is for", "Fulfilled by"), rows())
+
+
+def refusals() -> str:
+    """Every `type` of error that our own side answers with, as the classes say."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for _, found in _classes():
+            said = {ast.unparse(line.targets[0]): line.value for line in found.body if isinstance(line, ast.Assign)}
+            if isinstance(kind := said.get("kind"), ast.Constant) and "status" in said:
+                first = (ast.get_docstring(found) or "").partition("\n")[0]
+                yield ast.unparse(said["status"]), _code(str(kind.value)), first
+
+    return table(("Status", "`type`", "When"), iter(sorted(set(rows()))))
+
+
+def _classes() -> Iterator[tuple[str, ast.ClassDef]]:
+    for source in sorted(_SOURCES.rglob("*.py")):
+        for node in ast.parse(source.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                yield source.relative_to(_SOURCES.parent).as_posix(), node
+
+
+def how_tos() -> str:
+    """A link to every page below docs/how-to, by its title."""
+    titles = {page.name: page.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for page in DOCS.glob("how-to/*.md")}
+    return "\n".join(f"- [{titles[name]}](how-to/{name})" for name in sorted(titles, key=titles.__getitem__))
+
+
+PARTS: Final[Mapping[str, Callable[[], str]]] = {
+    "settings": settings,
+    "metrics": metrics,
+    "negotiation-states": partial(states, negotiation.TABLE, negotiation.TERMINAL),
+    "transfer-states": partial(states, transfer.TABLE, transfer.TERMINAL),
+    "commands": command_pages,
+    **{f"routes-{file.stem}": partial(routes, file.stem) for file in sorted(OPENAPI.glob("*.yaml"))},
+    "events": event_names,
+    "plug-ins": plug_ins,
+    "ports": ports,
+    "refusals": refusals,
+    "how-tos": how_tos,
 }
+PAGES: Final = pages()
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from connector.client.model import (
 )
 from connector.client.publishing import EVERYTHING, page, query_json
 from connector.exchange.query import Criterion, QuerySpec
-from connector.protocol.vocabulary import EDC, HTTP_PULL, PROTOCOL
+from connector.protocol.versions import root_url
+from connector.protocol.vocabulary import EDC, HTTP_PULL, PROTOCOL, VERSION
 
 WAIT_S: Final = 30.0
 """How long a wait lasts at most; an exchange takes a fraction of a second when both sides are up."""
@@ -47,7 +48,8 @@ class Catalogs:
 
         participant: a DID, or a BPN that our node's directory knows.
         """
-        body = {"counterPartyId": participant, "counterPartyAddress": address}
+        root = root_url(address).removesuffix(f"/{VERSION}")
+        body = {"counterPartyId": participant, "counterPartyAddress": root}
         found = await self._api.post("/v3/connectordiscovery/dspversionparams", body)
         return Provider(found[f"{EDC}counterPartyId"], found[f"{EDC}counterPartyAddress"])
 
