@@ -9,7 +9,7 @@ clock was set.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from connector.dataplane.recent import Recent
@@ -17,6 +17,7 @@ from connector.dataplane.source import Prepared, Reader, Source
 from connector.dataplane.tokens import AccessClaims, AccessTokens
 from connector.exchange.ports import Clock, Commit, Store, Tx
 from connector.exchange.records import Agreement, Asset, Grant, Secret, Transfer
+from connector.exchange.terms import groups_of
 from connector.identity.authorization import credentials
 from connector.policy.circumstances import Circumstances, Counterparty
 from connector.policy.evaluate import ends_at, evaluate
@@ -244,19 +245,20 @@ def _opened(tx: Tx, transfer: Transfer, sources: Sources, reader: Reader, now: i
         raise PeerError(403, "there is no agreement behind this transfer")
     if agreement.retired_at is not None:
         raise PeerError(403, "the agreement has been retired by the provider")
-    until = _in_force(agreement, Counterparty(transfer.peer.id, reader.bpn, {}), now)
+    until = _in_force(tx, agreement, Counterparty(transfer.peer.id, reader.bpn, {}), now)
     asset = tx.assets.find(agreement.asset_id)
     if asset is None:
         raise PeerError(403, "the asset is not offered any more")
     return Opened(asset.id, sources.prepare(tx, asset, reader), until)
 
 
-def _in_force(agreement: Agreement, party: Counterparty, now: int) -> int | None:
+def _in_force(tx: Tx, agreement: Agreement, party: Counterparty, now: int) -> int | None:
     """Until when nothing can end an agreement by date. Raise PeerError 403 if one has: what the end timer would say."""
     policy, agreed_at = agreement.policy, agreement.created_at
     end = ends_at(policy, agreed_at)
     if end is None or now < end:
         return end
-    if not evaluate(policy, Circumstances("transfer", party, now, agreed_at)).permitted:
+    party = replace(party, groups=groups_of(tx, party.id, party.bpn))
+    if not evaluate(policy, Circumstances("monitor", party, now, agreed_at)).permitted:
         raise PeerError(403, "the agreement has ended")
     return ends_at(policy, agreed_at, after=now)

@@ -11,11 +11,14 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import structlog
+
 from connector.dataplane.recent import SingleFlight
 from connector.exchange.ports import Clock, Identity, Store, Tx, Wire
 from connector.exchange.records import Edr
 from connector.protocol.errors import Conflict, Unreachable
 
+log = structlog.get_logger()
 MARGIN_MS: Final = 60_000
 """Refreshed so long before the end, or in the last fifth of a shorter life."""
 _HEADERS: Final = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
@@ -83,12 +86,18 @@ class Refresher:
         """The reference with a token that is still good; `force` refreshes in any case.
 
         Raise NotFound (no such reference), and what `refresh` raises; one that cannot be refreshed is returned as it is
-        unless forced.
+        unless forced, and so is one that is still good although its provider cannot be reached just now.
         """
         edr = await self._store.read(lambda tx: tx.edrs.get(edr_id))
         if not force and not self._due(edr):
             return edr
-        return await self._flights.do(edr_id, lambda: self._refresh(edr_id, self._due if not force else _always))
+        try:
+            return await self._flights.do(edr_id, lambda: self._refresh(edr_id, self._due if not force else _always))
+        except Unreachable:
+            if force or edr.expires_at is None or self._clock.now() >= edr.expires_at:
+                raise
+            log.info("a token that is still good could not be refreshed yet", transfer=edr_id)
+            return edr
 
     async def _refresh(self, edr_id: str, due: Callable[[Edr], bool]) -> Edr:
         edr = await self._store.read(lambda tx: tx.edrs.get(edr_id))

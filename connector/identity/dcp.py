@@ -6,8 +6,12 @@ the same, so that those we talk to can ask our wallet.
 
 What a wallet has shown is kept for a while. A kept credential is good for as long as it is valid and its status list
 does not say otherwise; both are looked at again for each message.
+
+A token refresh brings no way to ask the wallet. There the credentials that were shown last are looked at again, however
+long ago that was, so that a revocation is seen at the next refresh. After a start of the node there are none yet.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -27,6 +31,7 @@ from connector.identity.scopes import Scope
 from connector.identity.sts import SecureTokenService
 from connector.identity.tokens import SelfIssuedToken, TokenVerifier
 from connector.identity.wallets import Wallets
+from connector.policy.circumstances import ProvenCredential
 from connector.protocol.errors import Invalid, PeerError
 from connector.protocol.reading import MAX_TEXT
 
@@ -79,6 +84,7 @@ class DcpIdentity(Identity):
         self._all = (*scopes, *optional)
         self._keep = keep_s * 1000
         self._shown: Kept[tuple[VerifiableCredential, ...]] = Kept(clock, capacity=CAPACITY)
+        self._last: OrderedDict[str, tuple[VerifiableCredential, ...]] = OrderedDict()
 
     @property
     @override
@@ -113,16 +119,20 @@ class DcpIdentity(Identity):
         """Who sent this header, with its token's claims and what its credentials say.
 
         single_use: False is a token refresh. It is asserted with a self-issued token alone: the access token in it is
-        for data and opens no wallet. Raise PeerError 401, 403 or 503; the reason is logged, not told.
+        for data and opens no wallet. What was shown last must still stand. Raise PeerError 401, 403 or 503; the reason
+        is logged, not told.
         """
         sender = None
         try:
             token = await self._self_issued(authorization, single_use=single_use)
             sender = token.issuer
-            if not single_use:
-                return Caller(sender, self._directory.bpn_of(sender), token.jws.payload)
-            credentials = await self._credentials(token)
+            if single_use:
+                credentials = await self._credentials(token)
+            elif credentials := await self._standing(sender):
+                check_coverage(self._scopes, credentials)
             bpn = self._known(sender, bpn_of(credentials))
+            if not single_use:
+                bpn = bpn or self._directory.bpn_of(sender)
         except Refusal as refusal:
             log.warning(
                 "denied",
@@ -133,8 +143,34 @@ class DcpIdentity(Identity):
                 proven=sender is not None,
             )
             raise PeerError(refusal.status, _TOLD[refusal.status]) from None
-        proven = tuple(says for credential in credentials for says in credential.proven())
-        return Caller(sender, bpn, token.jws.payload, proven)
+        return Caller(sender, bpn, token.jws.payload, _proven(credentials))
+
+    @override
+    async def shown(self, participant_id: str) -> tuple[ProvenCredential, ...]:
+        try:
+            return _proven(await self._standing(participant_id))
+        except Refusal:  # it cannot be told right now
+            return ()
+
+    async def _standing(self, holder: str) -> tuple[VerifiableCredential, ...]:
+        """Of the credentials that a participant has shown last, those that still stand; none if it has shown none.
+
+        Raise Refusal 403 if none of them does, 503 if it cannot be told.
+        """
+        standing = []
+        ended = None
+        for credential in self._last.get(holder, ()):
+            try:
+                await self._checks.recheck(credential)
+            except Refusal as refusal:
+                if refusal.status == _NOT_NOW:
+                    raise
+                ended = refusal
+            else:
+                standing.append(credential)
+        if ended is not None and not standing:
+            raise ended
+        return tuple(standing)
 
     async def _self_issued(self, authorization: str | None, *, single_use: bool) -> SelfIssuedToken:
         scheme, _, text = (authorization or "").strip().partition(" ")
@@ -175,6 +211,10 @@ class DcpIdentity(Identity):
         check_coverage(self._scopes, credentials)
         for credential in credentials:
             await self._checks.check(credential, holder=holder)
+        self._last[holder] = credentials
+        self._last.move_to_end(holder)
+        while len(self._last) > CAPACITY:
+            self._last.popitem(last=False)
         ends = [c.valid_until for c in credentials if c.valid_until is not None]
         return credentials, min([began + self._keep, *ends])
 
@@ -190,6 +230,10 @@ class DcpIdentity(Identity):
         if self._directory.bpn_of(sender) not in (None, bpn) or self._directory.did_of(bpn) not in (None, sender):
             raise Refusal(Check.BPN, f"the credentials say {bpn}, but the BPN directory says otherwise")
         return bpn
+
+
+def _proven(credentials: Sequence[VerifiableCredential]) -> tuple[ProvenCredential, ...]:
+    return tuple(says for credential in credentials for says in credential.proven())
 
 
 def _claimed(authorization: str | None) -> str | None:

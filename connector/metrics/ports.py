@@ -19,6 +19,7 @@ from connector.exchange.strategy import (
 )
 from connector.identity.keys import SigningKey
 from connector.metrics import Metrics
+from connector.policy.circumstances import ProvenCredential
 from connector.policy.evaluate import TraceStep, Verdict
 from connector.policy.operands import OPERANDS
 from connector.policy.wording import operands_in
@@ -50,6 +51,10 @@ class CountedIdentity(Identity):
         except PeerError as refusal:
             self._metrics.count("connector_tokens_refused_total", "identity", str(refusal.status))
             raise
+
+    @override
+    async def shown(self, participant_id: str) -> tuple[ProvenCredential, ...]:
+        return await self._inner.shown(participant_id)
 
 
 class CountedTokens(AccessTokens):

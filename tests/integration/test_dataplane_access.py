@@ -8,8 +8,9 @@ import pytest
 from aiohttp import ClientError, web
 
 from connector.dataplane.tokens import AccessTokens
-from connector.exchange.records import Asset
+from connector.exchange.records import Asset, BusinessPartner
 from connector.identity.keys import SigningKey
+from connector.policy.circumstances import ProvenCredential
 from connector.policy.model import Constraint, Policy, Rule
 from connector.protocol.transfer import Event, State
 from tests.unit.dataplane_world import (
@@ -281,6 +282,42 @@ async def test_a_lost_answer_does_not_end_the_transfer() -> None:
         code, body = await refresh(world, signed(world))
         assert code == 401
         assert body[0].keys() == {"message", "type", "path", "invalidValue"}
+
+
+MEMBER = ProvenCredential("urn:uuid:m", ("MembershipCredential",), "did:web:authority", {}, None)
+
+
+async def test_a_refresh_asks_again_whether_the_agreement_permits() -> None:
+    async with backend(hello) as there, running() as world:
+        await world.open({"type": "HttpData", "baseUrl": there})
+        rule = Rule("use", (Constraint("Membership", "eq", "active"), Constraint("BusinessPartnerGroup", "eq", "gold")))
+        await world.put("agreements", agreement(policy=Policy((rule,))))
+        await world.put("partners", BusinessPartner(CONSUMER, NOW, ("gold",)))
+        world.assertions.credentials = (MEMBER,)
+        assert (await refresh(world, signed(world)))[0] == 200
+        world.assertions.credentials = ()  # nobody knows any: it was checked when the transfer began
+        assert (await refresh(world, signed(world)))[0] == 200
+        world.assertions.credentials = (replace(MEMBER, types=("DismantlerCredential",)),)
+        for _ in range(2):
+            code, body = await refresh(world, signed(world))
+            assert code == 401
+            assert "Membership" not in str(body)
+        noted = world.store.rows["transfers"][TRANSFER].history
+        assert [(entry.what, entry.judged["permitted"]) for entry in noted] == [("policy:monitor", False)]
+        assert "shows no MembershipCredential" in noted[0].detail
+        world.assertions.credentials = (MEMBER,)
+        assert (await refresh(world, signed(world)))[0] == 200
+        await world.put("partners", BusinessPartner(CONSUMER, NOW, ("lead",)))
+        assert (await refresh(world, signed(world)))[0] == 401
+
+
+async def test_a_refusal_to_refresh_uses_no_token_up() -> None:
+    async with backend(hello) as there, running() as world:
+        await world.open({"type": "HttpData", "baseUrl": there})
+        before = world.grant
+        await world.put("agreements", agreement(policy=Policy((Rule("use", (Constraint("Mood", "eq", "good"),)),))))
+        assert (await refresh(world, signed(world)))[0] == 401
+        assert world.grant == before
 
 
 async def test_a_refresh_is_only_for_the_consumer_that_proves_itself() -> None:

@@ -4,7 +4,7 @@ The store keeps to the ports as far as the data plane uses them: transactions ar
 they happened, a read sees one state.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -26,6 +26,7 @@ from connector.http.middleware import application
 from connector.http.public import public_routes, render
 from connector.http.server import serve
 from connector.identity.keys import SigningKey
+from connector.policy.circumstances import ProvenCredential
 from connector.policy.model import Policy
 from connector.protocol.errors import Conflict, NotFound, PeerError
 from connector.protocol.process import Pending, Role
@@ -64,6 +65,9 @@ class Shelf(Generic[R]):
             raise NotFound(f"there is no {identifier}")
         return cast("R", self.rows[identifier])
 
+    def get_many(self, identifiers: Iterable[str]) -> dict[str, R]:
+        return {name: self.rows[name] for name in identifiers if name in self.rows}
+
     def add(self, record: Record) -> None:
         if record.id in self.rows:
             raise Conflict(f"{record.id} is taken")
@@ -78,7 +82,7 @@ class Shelf(Generic[R]):
         del self.rows[identifier]
 
 
-KINDS = ("assets", "agreements", "transfers", "grants", "secrets", "payloads", "edrs")
+KINDS = ("assets", "partners", "agreements", "transfers", "grants", "secrets", "payloads", "edrs")
 
 
 class ShortTx:
@@ -133,12 +137,15 @@ class ShortStore:
 class Assertions:
     """Takes `Bearer <participant>|<access token>` for a signed assertion of that participant."""
 
+    def __init__(self) -> None:
+        self.credentials: tuple[ProvenCredential, ...] = ()
+
     async def verify(self, authorization: str | None, *, single_use: bool) -> Caller:
         assert not single_use  # a jti returns in Tractus-X's refreshes
         who, _, token = (authorization or "").removeprefix("Bearer ").partition("|")
         if not who:
             raise PeerError(401, "no assertion")
-        return Caller(who, None, {"token": token} if token else {})
+        return Caller(who, None, {"token": token} if token else {}, self.credentials)
 
 
 def transfer(state: State = State.STARTED, pending: Event | None = None, **changes: Any) -> Transfer:
@@ -170,6 +177,7 @@ class World:
     clock: StillClock
     tokens: AccessTokens
     plane: EmbeddedDataPlane
+    assertions: Assertions
     token: str = ""
     refresh_token: str = ""
     url: str = ""
@@ -228,7 +236,7 @@ class World:
 
 
 def world(sources: Mapping[str, Source], outbound: Outbound) -> World:
-    store, clock = ShortStore(), StillClock()
+    store, clock, assertions = ShortStore(), StillClock(), Assertions()
     tokens = AccessTokens(KEY, clock)
     plane = EmbeddedDataPlane(
         public_url="https://p.example/public",
@@ -236,10 +244,10 @@ def world(sources: Mapping[str, Source], outbound: Outbound) -> World:
         clock=clock,
         tokens=tokens,
         sources=sources,
-        assertions=Assertions(),
+        assertions=assertions,
         outbound=outbound,
     )
-    return World(store, clock, tokens, plane)
+    return World(store, clock, tokens, plane, assertions)
 
 
 @asynccontextmanager

@@ -155,6 +155,18 @@ async def test_a_token_is_refreshed_ahead_of_its_end_and_after_it(consumer: Cons
     assert len(consumer.provider.sent) == 1
 
 
+async def test_a_token_that_is_still_good_outlives_a_provider_that_is_away(consumer: Consumer) -> None:
+    consumer.provider.status = 503
+    consumer.clock.tick(270)
+    assert (await consumer.refresher.fresh("t")).address["authorization"] == "old"
+    assert len(consumer.provider.sent) == 1
+    with pytest.raises(Unreachable):
+        await consumer.refresher.fresh("t", force=True)
+    consumer.clock.tick(30)
+    with pytest.raises(Unreachable):
+        await consumer.refresher.fresh("t")
+
+
 async def test_several_at_once_share_one_refresh(consumer: Consumer) -> None:
     consumer.clock.tick(400)
     consumer.provider.go = asyncio.Event()

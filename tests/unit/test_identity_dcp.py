@@ -216,6 +216,37 @@ async def test_a_kept_credential_is_no_good_once_it_is_revoked(world: DcpWorld) 
     assert len(world.wallet.queries) == 2
 
 
+async def test_a_refresh_is_denied_once_what_was_shown_last_is_revoked(world: DcpWorld) -> None:
+    us = world.identity(keep_s=30)
+    await us.verify(world.header())
+    world.clock.tick(60)  # nothing is kept any more, but what was shown last is known
+    again = await us.verify(world.header(access="data"), single_use=False)
+    assert [says.types for says in again.credentials] == [(name,) for name in TYPES]
+    assert again.bpn == BPN
+    assert await us.shown(THEIRS) == again.credentials
+    world.publish_list(7)
+    world.clock.tick(301)
+    with capture_logs() as logs, pytest.raises(PeerError) as caught:
+        await us.verify(world.header(access="data"), single_use=False)
+    assert (caught.value.status, logs[-1]["check"]) == (403, "credential-revoked")
+    assert await us.shown(THEIRS) == await us.shown(STRANGER) == ()
+    await denied(us, world.header())  # a message that is refused does not make anybody forget
+    with pytest.raises(PeerError):
+        await us.verify(world.header(access="data"), single_use=False)
+    assert len(world.wallet.queries) == 2
+
+
+async def test_a_refresh_is_not_decided_while_a_status_list_is_out_of_reach(world: DcpWorld) -> None:
+    us = world.identity(keep_s=3600)
+    await us.verify(world.header())
+    del world.web.pages[LIST]
+    world.clock.tick(301)
+    with pytest.raises(PeerError) as caught:
+        await us.verify(world.header(access="data"), single_use=False)
+    assert caught.value.status == 503
+    assert await us.shown(THEIRS) == ()
+
+
 async def test_what_is_kept_outlives_an_outage_of_the_list_but_opens_nothing(world: DcpWorld) -> None:
     us = world.identity(keep_s=3600)
     await us.verify(world.header())
