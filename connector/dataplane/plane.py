@@ -1,6 +1,7 @@
 """The data plane inside the node's own process: opens transfers, answers pulls, refreshes tokens, sends pushes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from typing_extensions import override
@@ -9,6 +10,7 @@ from connector.dataplane.access import Access, Gate, Sources, flows, stands
 from connector.dataplane.push import Destination, Outbound, push
 from connector.dataplane.source import Source
 from connector.dataplane.tokens import AccessTokens
+from connector.exchange.monitor import still_permits
 from connector.exchange.ports import Caller, Clock, DataPlane, Store, Tx
 from connector.exchange.records import Asset, Grant, Transfer
 from connector.protocol.errors import PeerError, Unreachable
@@ -83,6 +85,8 @@ class EmbeddedDataPlane(DataPlane):
         """A new (access token, refresh token) for a consumer that proves who it is. Raise PeerError 401 or 503.
 
         authorization: the consumer's self-issued token, with the access token, expired or not, in its claim `token`.
+        The agreement's policy is judged anew, by what the consumer has proven last and what we know of it now; a
+        refusal stands in the timeline of the transfer.
         """
         caller = await self._assertions.verify(authorization, single_use=False)
         token = caller.claims.get("token")
@@ -95,16 +99,21 @@ class EmbeddedDataPlane(DataPlane):
         if claims.consumer_id != caller.id:
             raise PeerError(401, "the access token was issued to somebody else", "/token")
 
-        def rotate(tx: Tx) -> Grant:
+        def rotate(tx: Tx) -> Grant | None:
             grant, transfer = tx.grants.find(claims.transfer_id), tx.transfers.find(claims.transfer_id)
             if grant is None or transfer is None or not stands(grant, claims) or not flows(transfer):
                 raise PeerError(401, "the transfer behind this token has ended, is suspended, or was started anew")
             after = self._tokens.refreshed(grant, refresh_token)
+            consumer = replace(caller, bpn=caller.bpn or grant.consumer_bpn)
+            if not still_permits(tx, transfer, consumer, self._clock.now()):
+                return None
             if after is not grant:
                 tx.grants.save(after)
             return after
 
         grant = await self._store.run(rotate)
+        if grant is None:
+            raise PeerError(401, "the agreement behind this token does not allow it any more")
         return self._tokens.issue(grant, self._clock.now()), self._tokens.refresh_token(grant)
 
     @property
