@@ -13,9 +13,10 @@ import click
 from connector.cli.terminal import Said, json_option, refusals, say
 from connector.config import secret
 from connector.http.server import stop_signal
+from connector.onboarding.folder import write_atomically
 from connector.protocol.errors import Invalid, LocalError
 from connector.sandbox.databases import in_files, on_postgres
-from connector.sandbox.nodes import SHELL_FILE, Sandbox, write_atomically
+from connector.sandbox.nodes import SHELL_FILE, Sandbox
 from connector.sandbox.nodes import sandbox as running
 
 POSTGRES_VARIABLE: Final = "CONNECTOR_POSTGRES_URL"

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from connector.onboarding.folder import write_atomically
 from connector.protocol.errors import Invalid, LocalError
-from connector.sandbox.nodes import write_atomically
 
 CERTIFICATE: Final = "certificate.pem"
 KEY: Final = "key.pem"

@@ -6,8 +6,6 @@ a folder that is kept keeps the ports as well, and a sandbox that is started in 
 
 import asyncio
 import json
-import os
-import secrets
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from connector.identity.did import did_of_url
+from connector.onboarding.folder import CONFIG_FILE, KEY_FILE, make_api_key, to_toml, write_atomically
 from connector.protocol.errors import Invalid
 from connector.protocol.vocabulary import PROTOCOL
 from connector.sandbox.databases import SQLITE, Databases, in_files
@@ -24,8 +23,6 @@ from connector.sandbox.ports import HOST, Ports
 from connector.sandbox.process import NodeProcess
 
 PORTS_FILE: Final = "ports.json"
-CONFIG_FILE: Final = "node.toml"
-KEY_FILE: Final = "api-key"
 LOG_FILE: Final = "node.log"
 SHELL_FILE: Final = "env"
 STORE_FILE: Final = "store-url"
@@ -185,9 +182,7 @@ def _prepare(place: Place, places: Sequence[Place]) -> Participant:
     """Write a node's settings and API key."""
     place.folder.mkdir(exist_ok=True)
     key_file = place.folder / KEY_FILE
-    if not key_file.exists():
-        with open(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:  # noqa: PTH123 - a descriptor
-            out.write(secrets.token_urlsafe(24))
+    make_api_key(key_file)
     if place.database != SQLITE:
         write_atomically(place.folder / STORE_FILE, place.database)  # it may hold a password
     (place.folder / CONFIG_FILE).write_text(_settings(place, places, key_file), encoding="utf-8")
@@ -203,7 +198,7 @@ def _prepare(place: Place, places: Sequence[Place]) -> Participant:
 
 
 def _settings(place: Place, places: Sequence[Place], key_file: Path) -> str:
-    """A node's TOML file. JSON's strings and numbers are TOML's as well."""
+    """A node's TOML file."""
     sections: dict[str, dict[str, object]] = {
         "node": {
             "did": place.did,
@@ -216,19 +211,4 @@ def _settings(place: Place, places: Sequence[Place], key_file: Path) -> str:
         "store": {"url": f"file:{place.folder / STORE_FILE}" if place.database != SQLITE else SQLITE},
         "directory": {other.company.bpn: other.did for other in places},
     }
-    blocks = (
-        "\n".join([f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in members.items())])
-        for name, members in sections.items()
-    )
-    return "\n\n".join(blocks) + "\n"
-
-
-def write_atomically(file: Path, content: str) -> None:
-    """Write a file that others wait for: all of it or nothing is there. Only its owner may read it."""
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:  # noqa: PTH123 - a descriptor
-            out.write(content)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    return to_toml(sections)

@@ -9,8 +9,9 @@ from typing import Final
 
 from connector.client import Client, Provider, template
 from connector.demo_data import PASSPORT_SEMANTIC_ID, passports
+from connector.onboarding.folder import CONFIG_FILE
 from connector.sandbox.databases import Databases, in_files
-from connector.sandbox.nodes import CONFIG_FILE, LOG_FILE, Member, sandbox
+from connector.sandbox.nodes import LOG_FILE, Member, sandbox
 from connector.sandbox.participants import CELL_MAKER, OEM, Participant
 from connector.sandbox.process import NodeProcess
 

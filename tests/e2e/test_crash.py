@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 
 from connector.client import ApiError
+from connector.onboarding.folder import CONFIG_FILE
 from connector.protocol.errors import LocalError
-from connector.sandbox.nodes import CONFIG_FILE
 from connector.sandbox.process import NodeProcess, tail
 from tests.crash.nodes import ASSET, Node, Pair, hold, pair_of_nodes
 from tests.crash.promises import EVERYTHING, judge

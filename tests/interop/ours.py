@@ -12,7 +12,7 @@ from typing import Any
 from connector.client import ApiError, Client, Dataset, Negotiation, Offer, Provider, Transfer
 from connector.client.exchanging import by_id, one_dataset
 from connector.exchange.query import Criterion
-from connector.sandbox.nodes import write_atomically
+from connector.onboarding.folder import write_atomically
 from connector.sandbox.ports import HOST, Ports
 from connector.sandbox.process import NodeProcess
 from tests.interop.matrix import Wrong, must

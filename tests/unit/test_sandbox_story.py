@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from connector.identity.directory import BPN
+from connector.onboarding.folder import write_atomically
 from connector.protocol.errors import Invalid, LocalError
 from connector.sandbox.goods import cathode_suppliers_good, cell_makers_goods, excerpt
 from connector.sandbox.link import Link, Ready, report
-from connector.sandbox.nodes import write_atomically
 from connector.sandbox.participants import COMPANIES, companies, read_participants
 from connector.sandbox.ports import HOST, Ports
 from connector.sandbox.story import Story
