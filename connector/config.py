@@ -21,6 +21,7 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 DSP_PATH: Final = "/api/v1/dsp"
 DATA_PATH: Final = "/public"
 DCP_PATH: Final = "/dcp"
+STS_PATH: Final = "/sts"
 _REFERENCES: Final = ("env:", "file:")
 _PASSWORD: Final = re.compile(r"//[^/@]*:[^/@]+@|[?&]password=")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -126,6 +127,36 @@ class Config:
         "With dcp: for how long shown credentials are kept at most, in seconds; their dates and status lists are looked"
         " at for each message all the same. 0 asks the counterparty's wallet each time.",
         default=300,
+    )
+    wallet_issuer: str = setting(
+        "wallet.issuer",
+        "With dcp: the DID of the issuer that is asked, at the start, for credentials of identity.scopes that are not"
+        " there.",
+        default="",
+    )
+    sts_url: str = setting(
+        "sts.url",
+        "With dcp: the secure token service of an external wallet, without `/token`. That wallet then holds key,"
+        " credentials and DID document; this node has none of these. Empty: all are built in.",
+        default="",
+    )
+    sts_client_id: str = setting(
+        "sts.client_id",
+        "The client of the token service: with sts.url this node, there; without it who may ask this node's own, at"
+        " /sts/token of the management listener. Empty: nobody.",
+        default="",
+    )
+    sts_client_secret: str = setting(
+        "sts.client_secret", "The client's secret: env:NAME or file:PATH.", default="", secret=True
+    )
+    bdrs_url: str = setting(
+        "bdrs.url",
+        "With dcp: the data space's BPN directory (CX-0167), without `/bpn-directory`; entries of [directory] come"
+        " first.",
+        default="",
+    )
+    bdrs_refresh: int = setting(
+        "bdrs.refresh", "Seconds for which the fetched BPN directory is used before the next is fetched.", default=900
     )
     identity_anonymous: str = setting(
         "identity.anonymous",
@@ -246,8 +277,31 @@ class Config:
             raise Invalid("with dcp, trusted_issuers has to name whose credentials count", "/trusted_issuers")
         if self.identity == "dcp" and not self.scopes:
             raise Invalid("identity.scopes has to ask for at least one credential", "/identity/scopes")
+        self._check_wallet()
         if self.keep_credentials < 0:
             raise Invalid("identity.keep_credentials is 0 seconds or more", "/identity/keep_credentials")
+
+    def _check_wallet(self) -> None:
+        for key, value in (("sts.url", self.sts_url), ("bdrs.url", self.bdrs_url)):
+            if value and not is_root(value):
+                raise Invalid(f"{key} is an http(s) URL without query or trailing slash", _place(key), value)
+            if value.startswith("http:") and not self.development:
+                raise Invalid(f"{key} must be https unless node.development is set", _place(key), value)
+        if self.wallet_issuer and not self.wallet_issuer.startswith("did:web:"):
+            raise Invalid("wallet.issuer is a did:web", "/wallet/issuer", self.wallet_issuer)
+        if self.sts_url and not self.sts_client_id:
+            raise Invalid("sts.url needs sts.client_id and sts.client_secret", "/sts/client_id")
+        if self.sts_url and self.wallet_issuer:
+            raise Invalid("with sts.url the external wallet asks issuers, not this node", "/wallet/issuer")
+        if self.sts_client_id and len(self.sts_client_secret) < _SHORTEST_KEY:
+            raise Invalid(f"sts.client_secret must have at least {_SHORTEST_KEY} characters", "/sts/client_secret")
+        if self.bdrs_refresh < 1:
+            raise Invalid("bdrs.refresh is at least 1 second", "/bdrs/refresh", self.bdrs_refresh)
+
+    @property
+    def built_in_wallet(self) -> bool:
+        """Whether this node keeps its own credentials."""
+        return self.identity == "dcp" and not self.sts_url
 
     @property
     def dsp_root(self) -> str:

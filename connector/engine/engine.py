@@ -19,7 +19,7 @@ from structlog.contextvars import bound_contextvars
 from connector.engine.dispatcher import Deliver, Dispatcher
 from connector.engine.steps import Steps
 from connector.engine.timers import Timers
-from connector.exchange import delivery, negotiation_moves, transfer_moves
+from connector.exchange import credentials, delivery, negotiation_moves, transfer_moves
 from connector.exchange.hold import held
 from connector.exchange.moves import KINDS
 from connector.exchange.node import Node
@@ -31,6 +31,7 @@ _RINGS: Final = {
     KINDS[Negotiation]: negotiation_moves.decision_due,
     KINDS[Transfer]: transfer_moves.decision_due,
     transfer_moves.END_TIMER: transfer_moves.agreement_ended,
+    credentials.KIND: credentials.due,
 }
 """What a timer of each kind does."""
 

@@ -10,16 +10,17 @@
 What cannot be delivered in all attempts becomes a dead letter: kept, shown, and sent again when an operator says so.
 """
 
+import json
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
 
-from connector.exchange import negotiation_moves, transfer_moves
+from connector.exchange import credentials, negotiation_moves, transfer_moves
 from connector.exchange.events import negotiation_event, transfer_event
 from connector.exchange.moves import Record, named, party_of, process_path, tried
 from connector.exchange.node import Node
 from connector.exchange.ports import Answer, Tx
-from connector.exchange.records import Negotiation, Outgoing, Transfer
+from connector.exchange.records import CredentialRequest, Negotiation, Outgoing, Transfer
 from connector.exchange.strategy import Act, Decision
 from connector.exchange.trace import traceparent
 from connector.exchange.transfer_moves import PUSH
@@ -82,15 +83,15 @@ async def _attempt(node: Node, message: Outgoing, trace: str) -> Outcome:
         match message.kind:
             case "push":
                 return await _push(node, message)
+            case credentials.KIND:
+                return await _ask(node, message)
             case "callback":
                 return _judge(message, await _call_back(node, message, trace))
             case _:
                 return await _tell(node, message, trace)
     except Unreachable as error:
         return Outcome(ok=False, reason=error.reason)
-    except PeerError as error:
-        return Outcome(ok=False, reason=error.reason, final=error.status < HTTPStatus.INTERNAL_SERVER_ERROR)
-    except LocalError as error:
+    except (PeerError, LocalError) as error:
         return Outcome(ok=False, reason=error.reason, final=error.status < HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
@@ -154,7 +155,7 @@ def _told(answer: Answer) -> str:
 async def _taken(node: Node, message: Outgoing) -> bool:
     """Whether the peer's own record of the process is already where our message leads."""
     record = await node.store.read(lambda tx: _find(tx, message))
-    if record is None or record.peer_pid is None or record.process.pending is None:
+    if not isinstance(record, Negotiation | Transfer) or record.peer_pid is None or record.process.pending is None:
         return False
     wanted = record.process.after_pending
     if wanted is record.process.state:
@@ -198,9 +199,19 @@ async def _push(node: Node, message: Outgoing) -> Outcome:
     return Outcome(ok=True)
 
 
-def _find(tx: Tx, message: Outgoing) -> Negotiation | Transfer | None:
-    """The process that a message is about, None for callbacks."""
+async def _ask(node: Node, message: Outgoing) -> Outcome:
+    """Ask an issuer for credentials."""
+    if node.holder is None:
+        return Outcome(ok=False, reason="this node has no wallet of its own any more", final=True)
+    request = await node.store.read(lambda tx: tx.credential_requests.get(message.topic))
+    return Outcome(ok=True, ack=await node.holder.ask(request, json.loads(message.body)["code"]))
+
+
+def _find(tx: Tx, message: Outgoing) -> Negotiation | Transfer | CredentialRequest | None:
+    """What a message is about, None for callbacks."""
     match message.kind:
+        case credentials.KIND:
+            return tx.credential_requests.find(message.topic)
         case "negotiation":
             return tx.negotiations.find(message.topic)
         case "transfer" | "push":
@@ -227,6 +238,8 @@ def _note(node: Node, tx: Tx, message: Outgoing, text: str) -> None:
             tx.negotiations.save(contract.noted(node.clock.now(), f"undelivered:{message.event}", text, error=text))
         case Transfer() as moving:
             tx.transfers.save(moving.noted(node.clock.now(), f"undelivered:{message.event}", text, error=text))
+        case CredentialRequest() as request:
+            tx.credential_requests.save(replace(request, updated_at=node.clock.now(), error=text))
 
 
 def _settle(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> None:
@@ -236,6 +249,8 @@ def _settle(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> None:
     except NotFound:
         return  # taken back while it was on its way
     match _find(tx, message):
+        case CredentialRequest() as request:
+            credentials.answered(tx, request, outcome.ack, outcome.reason, now=node.clock.now())
         case Negotiation() as contract if contract.process.answered(message.id, ok=True) is not contract.process:
             tx.negotiations.save(_settled_negotiation(node, tx, contract, message, outcome))
         case Transfer() as moving if message.kind == "push":

@@ -7,6 +7,7 @@ from connector.exchange.ports import (
     Clock,
     DataPlane,
     Directory,
+    Holder,
     Identity,
     Ids,
     Notary,
@@ -27,7 +28,7 @@ class Node:
     `wire` leads to peers, `hooks` to the operator's own systems, which may be on private networks.
     `connectors_of` gives the root URLs of the connectors that a DID's document names,
     `twins` announces what is published as a passport, if there is such a registry,
-    `jitter` a float in [0, 1) that spreads retries.
+    `jitter` a float in [0, 1) that spreads retries. `holder` asks issuers for credentials; None without a wallet.
     """
 
     dsp_address: str
@@ -46,6 +47,7 @@ class Node:
     connectors_of: Callable[[str], Awaitable[Sequence[str]]]
     jitter: Callable[[], float]
     callbacks: tuple[CallbackAddress, ...] = ()
+    holder: Holder | None = None
     twins: TwinRegistry | None = None
 
     @property

@@ -84,8 +84,12 @@ class VerifiableCredential:
     schemas: tuple[SchemaReference, ...]
 
     @classmethod
-    def parse(cls, jwt: str) -> Self:
-        """Take a credential apart. Raise Refusal 403 (check `credential`) with the place of what is wrong."""
+    def parse(cls, jwt: str, *, profile: Profile | None = None) -> Self:
+        """Take a credential apart. Raise Refusal 403 (check `credential`) with the place of what is wrong.
+
+        profile: what its issuer says that it is, in a delivery to its holder; without that its contexts and types have
+        to tell.
+        """
         with refusing(Check.CREDENTIAL):
             jws = CompactJws.parse(jwt, max_chars=MAX_CHARS)
             doc, place = _document(jws.payload)
@@ -98,9 +102,9 @@ class VerifiableCredential:
                 jwt=jwt,
                 jws=jws,
                 json=doc,
-                profile=_profile(doc, place),
+                profile=profile or _profile(doc, place),
                 id=optional_text(doc, "id", place),
-                types=_types(doc, place),
+                types=_types(doc, place, told=profile is not None),
                 issuer=issuer,
                 subjects=_subjects(doc, place),
                 valid_from=valid_from,
@@ -147,9 +151,9 @@ def _profile(doc: dict[str, Any], place: str) -> Profile:
     )
 
 
-def _types(doc: dict[str, Any], place: str) -> tuple[str, ...]:
+def _types(doc: dict[str, Any], place: str, *, told: bool) -> tuple[str, ...]:
     types = [checked(value, p).removeprefix(_CATENA_X_TYPES) for value, p in items(doc, "type", place)]
-    if CREDENTIAL not in types:
+    if CREDENTIAL not in types and not told:
         raise PeerError(403, f"one of the types must be {CREDENTIAL}", at(place, "type"))
     return tuple(dict.fromkeys(name for name in types if name != CREDENTIAL))
 

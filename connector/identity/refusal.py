@@ -35,6 +35,7 @@ class Check(StrEnum):
     CREDENTIAL_REVOKED = "credential-revoked"
     STATUS_LIST = "status-list"
     BPN = "bpn"
+    DELIVERY = "delivery"
 
 
 class Refusal(PeerError):

@@ -58,6 +58,11 @@ class EmbeddedTokenService(SecureTokenService):
         now = self._clock.now()
         return issue_token(self._key, audience=audience, jti=self._ids(), now=now, claims={"token": token})
 
+    def for_issuer(self, issuer: str, code: str | None) -> str:
+        """A token for a request to `issuer` (a DID), with the pre-authorized code that it gave us out of band (6.4)."""
+        claims = None if code is None else {"pre-authorized_code": code}
+        return issue_token(self._key, audience=issuer, jti=self._ids(), now=self._clock.now(), claims=claims)
+
 
 def issue_access_token(key: SigningKey, reader: str, scopes: Sequence[str], *, jti: str, now: int) -> str:
     """An access token to the wallet of the key's DID, for `reader` (a DID) alone. jti: a fresh id. now: ms."""

@@ -15,6 +15,7 @@ import structlog
 from connector import observability
 from connector.config import Config
 from connector.engine.engine import Engine
+from connector.exchange import credentials
 from connector.exchange.hold import hold
 from connector.exchange.node import Node
 from connector.http.door import Refusals
@@ -66,20 +67,22 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         key = load_or_create(config.key or config.data / KEY_FILE, config.did)
         if isinstance(store, SharedStore):
             await store.belong(config.did, key.kid)
-        node, plane = build_node(config, store, key, stack, metrics)
+        node, plane, trusted = build_node(config, store, key, stack, metrics)
         engine = Engine(node, metrics.deliveries)
         metrics.read(present(config, store, engine, node.clock))
         stack.push_async_callback(engine.close)
         with hold() as promised:  # a peer that hears from us must be able to reach us, if only to check our token
             await engine.start()
         limits, refusals = limits_of(config), Refusals(lambda limit: metrics.count("connector_limited_total", limit))
-        public = await open_public(config, node, plane, engine, key, metrics, limits, refusals)
+        public = await open_public(config, node, plane, engine, key, trusted, metrics, limits, refusals)
         stack.push_async_callback(public.close)
         leaving = asyncio.Event()
-        management = await open_private(config, node, engine, metrics, limits, refusals, leaving)
+        management = await open_private(config, node, engine, trusted, metrics, limits, refusals, leaving)
         stack.push_async_callback(management.close)
         stack.push_async_callback(_leave, leaving, engine, public, config.grace)
         engine.dispatcher.release(promised)
+        if (holder := node.holder) is not None:
+            await store.run(lambda tx: credentials.look(tx, holder, now=node.clock.now(), ids=node.ids))
         yield RunningNode(node, engine, public, management)
 
 

@@ -32,7 +32,6 @@ from connector.exchange.twins import TWIN_REGISTRY, OwnRegistry
 from connector.http.client import Outbound
 from connector.http.guard import AddressPolicy
 from connector.identity.did import keys_in
-from connector.identity.directory import Directory
 from connector.identity.keys import SigningKey
 from connector.identity.resolver import DidResolver
 from connector.metrics import Metrics
@@ -46,7 +45,7 @@ from connector.semantics.registry import SchemaRegistry, data_folder
 from connector.semantics.validation import validate
 from connector.storage.sqlite import SqliteStore
 from connector.storage.store import DatabaseStore
-from connector.wiring.identity import identity_port
+from connector.wiring.identity import Trust, trust
 
 DATABASE: Final = "connector.sqlite"
 SCHEMAS: Final = "schemas"
@@ -95,12 +94,14 @@ def present(config: Config, store: DatabaseStore, engine: Engine, clock: Clock) 
 
 def build_node(
     config: Config, store: Store, key: SigningKey, stack: AsyncExitStack, metrics: Metrics
-) -> tuple[Node, EmbeddedDataPlane]:
+) -> tuple[Node, EmbeddedDataPlane, Trust]:
     """The node with every port fulfilled; `stack` closes what had to be opened for it."""
-    clock, ids, directory = SystemClock(), FreshIds(), Directory(config.directory)
-    wire = _client(config, stack, everywhere=config.development)
+    clock, ids = SystemClock(), FreshIds()
+    wire, systems = (_client(config, stack, everywhere=every) for every in (config.development, True))
     resolver = DidResolver(wire.get, clock, allow_http=config.url.startswith("http:"))
-    identity = CountedIdentity(identity_port(config, store, key, resolver, directory, wire), metrics)
+    trusted = trust(config, store, key, resolver, wire, systems)
+    stack.push_async_callback(trusted.close)
+    identity = CountedIdentity(trusted.identity, metrics)
     schemas = SchemaRegistry(data_folder("schemas"), models=config.models, remembered=config.data / SCHEMAS)
 
     async def document_of(did: str) -> Mapping[str, Any]:
@@ -119,9 +120,9 @@ def build_node(
         ids=ids,
         identity=identity,
         wire=wire,
-        hooks=_client(config, stack, everywhere=True),
+        hooks=systems,
         data_plane=plane,
-        directory=directory,
+        directory=trusted.directory,
         notary=notary,
         refresher=Refresher(store, identity, wire, clock),
         negotiations=CountedNegotiations(_strategy("negotiation", config.negotiation_strategy), metrics),
@@ -129,11 +130,12 @@ def build_node(
         connectors_of=connectors_of,
         twins=OwnRegistry(config.dsp_root, config.data_url),
         jitter=random.random,
+        holder=trusted.holder,
         callbacks=tuple(
             CallbackAddress(c.uri, c.events, auth_key=c.auth_key, auth_code_id=c.auth_code_id) for c in config.callbacks
         ),
     )
-    return node, plane
+    return node, plane, trusted
 
 
 def _client(config: Config, stack: AsyncExitStack, *, everywhere: bool) -> Outbound:

@@ -5,10 +5,12 @@ from typing import Any
 
 from aiohttp import web
 
-from connector.config import DATA_PATH, DSP_PATH, Config
+from connector.config import DATA_PATH, DCP_PATH, DSP_PATH, STS_PATH, Config
 from connector.dataplane.plane import EmbeddedDataPlane
 from connector.engine.engine import Engine
 from connector.exchange.node import Node
+from connector.http.dcp import dcp_routes
+from connector.http.dcp import render as render_dcp
 from connector.http.did import did_routes
 from connector.http.did import render as render_plain
 from connector.http.door import Door, Refusals
@@ -20,14 +22,19 @@ from connector.http.middleware import application
 from connector.http.public import public_routes
 from connector.http.public import render as render_public
 from connector.http.server import Limits, Listener, serve
+from connector.http.sts import render as render_sts
+from connector.http.sts import sts_routes
 from connector.http.tls import Reloader
 from connector.http.twins import TWINS_PATH, twins_app
 from connector.identity.dcp_messages import CREDENTIAL_SERVICE
 from connector.identity.did import did_document, did_document_path
 from connector.identity.keys import SigningKey
+from connector.identity.tokens import LIFETIME_S
+from connector.identity.wallet import Wallet
 from connector.metrics import Metrics
 from connector.metrics.requests import timed
 from connector.protocol.did_services import service_entries
+from connector.wiring.identity import Trust
 
 
 async def open_public(
@@ -36,14 +43,15 @@ async def open_public(
     plane: EmbeddedDataPlane,
     engine: Engine,
     key: SigningKey,
+    trusted: Trust,
     metrics: Metrics,
     limits: Limits,
     refusals: Refusals,
 ) -> Listener:
     """Begin to serve strangers."""
     tls = _tls(config)
-    app = _public(config, node, plane, engine, key, _door(config, refusals))
-    app.middlewares.insert(0, timed(metrics, "did", {DSP_PATH: "dsp", DATA_PATH: "data-plane"}))
+    app = _public(config, node, plane, engine, key, trusted.wallet, _door(config, refusals))
+    app.middlewares.insert(0, timed(metrics, "did", {DSP_PATH: "dsp", DATA_PATH: "data-plane", DCP_PATH: "dcp"}))
     return await serve(
         app,
         config.host,
@@ -59,6 +67,7 @@ async def open_private(
     config: Config,
     node: Node,
     engine: Engine,
+    trusted: Trust,
     metrics: Metrics,
     limits: Limits,
     refusals: Refusals,
@@ -66,6 +75,11 @@ async def open_private(
 ) -> Listener:
     """Begin to serve operators."""
     app = _private(config, node, engine, metrics, leaving)
+    if trusted.sts is not None and config.sts_client_id:
+        tokens = application(render_sts)
+        client = (config.sts_client_id, config.sts_client_secret)
+        tokens.add_routes(sts_routes(trusted.sts, *client, lifetime_s=LIFETIME_S))
+        app.add_subapp(STS_PATH, tokens)
     return await serve(app, config.management_host, config.management_port, limits=limits, refused=refusals.note)
 
 
@@ -99,14 +113,24 @@ def _door(config: Config, refusals: Refusals) -> Door:
 
 
 def _public(
-    config: Config, node: Node, plane: EmbeddedDataPlane, engine: Engine, key: SigningKey, door: Door
+    config: Config,
+    node: Node,
+    plane: EmbeddedDataPlane,
+    engine: Engine,
+    key: SigningKey,
+    wallet: Wallet | None,
+    door: Door,
 ) -> web.Application:
-    """What strangers reach: the DID document, the protocol, the data plane."""
+    """What strangers reach: the DID document, the protocol, the data plane, the wallet."""
     root = application(render_plain)
-    if config.did.startswith("did:web:"):
+    if config.did.startswith("did:web:") and not config.sts_url:  # an external wallet publishes its own key
         document = did_document(config.did, [key], _services(config))
         root.add_routes(did_routes(did_document_path(config.did), document))
     root.add_subapp(DSP_PATH, dsp_application(node, engine.release, engine.dispatcher.heard, door=door))
+    if wallet is not None:
+        credential_service = application(render_dcp)
+        credential_service.add_routes(dcp_routes(wallet, door))
+        root.add_subapp(DCP_PATH, credential_service)
     data = application(render_public)
     data.add_routes(public_routes(plane, "", door))
     root.add_subapp(DATA_PATH, data)
@@ -116,7 +140,7 @@ def _public(
 def _services(config: Config) -> list[dict[str, Any]]:
     """What our DID document names: the connector, and with DCP the wallet."""
     entries = service_entries(config.did, config.dsp_root)
-    if config.identity == "dcp":
+    if config.built_in_wallet:
         entries.append({"id": f"{config.did}#wallet", "type": CREDENTIAL_SERVICE, "serviceEndpoint": config.dcp_url})
     return entries
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from yarl import URL
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -49,6 +51,13 @@ VERIFIER: Final = Role(
         "verifier_04_03_03_idTokenJtiUsedTwice": f"wants the first message let in: {_BARE}",
         "verifier_05_01_presentationResponse_success": f"wants it let in: {_BARE}",
         "verifier_05_04_02_02_presentationResponse_tooManyCredentials": f"wants it let in: {_BARE}",
+    },
+)
+WALLET: Final = Role(
+    "wallet",
+    40,
+    {
+        "cs_05_04_01_02_invalidScopeEscalationRequest": "wants a refusal; DCP 1.0 (5.4.1) has what is granted be shown",
     },
 )
 ISSUER: Final = Role(
@@ -101,6 +110,33 @@ async def verifier(*, verbose: bool) -> int:
     return code
 
 
+async def wallet(*, verbose: bool) -> int:
+    """The node keeps what the kit's issuer delivers, and shows it to whom its token service has granted it."""
+    port, kit = free_ports(2)
+    secret = secrets.token_urlsafe(16)
+    overlay = {
+        "CONNECTOR_NODE_DID": did_of(port),
+        "CONNECTOR_PUBLIC_URL": f"http://localhost:{port}",
+        "CONNECTOR_PUBLIC_PORT": str(port),
+        "CONNECTOR_TRUSTED_ISSUERS": f"{did_of(kit, 'issuer')}=MembershipCredential+SensitiveDataCredential",
+        "TCK_STS_SECRET": secret,
+    }
+    async with serve("wallet", overlay, HERE / "wallet.toml") as node:
+        properties = {
+            "dataspacetck.did.holder": node.id,
+            "dataspacetck.sts.url": f"{URL(node.client.api.url).origin()}/sts",
+            "dataspacetck.sts.client.id": "tck",
+            "dataspacetck.sts.client.secret": secret,
+            "dataspacetck.host": "127.0.0.1",
+            "dataspacetck.port": str(kit),
+            "dataspacetck.callback.address": f"http://localhost:{kit}",
+            "dataspacetck.debug": "true",
+        }
+        code = await run_kit(WALLET, properties, verbose=verbose)
+    _say(f"refused   {_refusals(OUT / 'wallet.log')}")
+    return code
+
+
 async def issuer(*, verbose: bool) -> int:
     """The authority issues to whom its operator has registered, the kit's holder, and to nobody else."""
     port, management, kit = free_ports(3)
@@ -150,7 +186,7 @@ def main() -> int:
     if not TOOL.is_file():
         _say("skipped: the DCP kit's runner (../shared/tools/dcp-tck) is not beside this repository")
         return 0
-    runs = [verifier, issuer]
+    runs = [verifier, wallet, issuer]
     for run in runs:
         shutil.rmtree(OUT / run.__name__, ignore_errors=True)
         shutil.rmtree(OUT / f"{run.__name__}-kit", ignore_errors=True)
