@@ -33,4 +33,4 @@ def _validator(registry: SchemaRegistry, semantic_id: str, classes: frozenset[st
 
 def read_classes(text: str) -> frozenset[str]:
     """The classes that a header field names, apart by spaces; those that the map does not know are left out."""
-    return frozenset(text.split()) & class_map().classes.keys()
+    return frozenset(name for name in text.split() if name in class_map().classes)

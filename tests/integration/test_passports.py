@@ -1,0 +1,223 @@
+"""One passport, three readers: each sees its own view over HTTP, and all of them can prove it."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.client import ApiError
+from connector.demo_data import PASSPORT_SEMANTIC_ID, passports
+from connector.identity.did import keys_in
+from connector.passport.audiences import Reading, lattice
+from connector.passport.disclosure import class_map
+from connector.passport.report import Bundle, verify
+from connector.passport.sdjwt import Disclosure, SdJwt
+from connector.passport.signature import check_digest, key_id
+from connector.passport.signature import verify as verify_signature
+from tests.integration.passport_world import (
+    AUTHORITY,
+    MAKER,
+    OEM,
+    PARTNER_CLASSES,
+    RECYCLER,
+    STRANGER,
+    World,
+    world,
+)
+
+READINGS = {
+    OEM: Reading("partner", "cx.circular.dpp:1", classes=frozenset(PARTNER_CLASSES)),
+    RECYCLER: Reading("interest", "recycle"),
+    AUTHORITY: Reading("authority", "surveillance"),
+}
+TESTS, USE = "/conformity/resultOfTestReport", "/performance/dynamic/stateOfCharge"
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path, MAKER, OEM, RECYCLER, AUTHORITY, STRANGER) as it:
+        yield it
+
+
+def passport() -> dict[str, Any]:
+    return passports()[0]
+
+
+def serial() -> str:
+    return str(passport()["identification"]["identification"]["serial"][1]["value"])
+
+
+def identifier() -> str:
+    return str(passport()["metadata"]["passportIdentifier"])
+
+
+def expected(reader: str) -> dict[str, Any]:
+    classes = lattice().classes(READINGS[reader], identifier())
+    return class_map().project(passport(), classes)
+
+
+def leaves(value: object) -> Iterator[str]:
+    """Every text and number, however deep, as it stands in JSON."""
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from leaves(inner)
+    else:
+        yield json.dumps(value, ensure_ascii=False)
+
+
+async def test_each_reader_sees_its_own_view_and_proves_it(nodes: World) -> None:
+    published = await nodes[MAKER].client.passports.publish(passport(), nodes.offers)
+    assert (published["version"], published["new"], published["serial"]) == (1, True, serial())
+    for reader in READINGS:
+        got = await nodes.fetch(reader, serial())
+        assert got["ok"], got
+        assert got["bundle"]["aspect"] == expected(reader)
+        shown = {row["field"] for row in got["report"]["fields"]}
+        assert shown == set(class_map().split(expected(reader)).fields)
+        assert {row["issuer"] for row in got["report"]["fields"]} == {nodes[MAKER].did}
+        assert (TESTS in shown) is (reader in {OEM, AUTHORITY})
+        assert (USE in shown) is (reader in {OEM, RECYCLER})
+
+
+async def test_no_field_outside_the_intersection_ever_leaves(nodes: World) -> None:
+    """In no body and no header field of any answer is there a value that only withheld fields have."""
+    await nodes[MAKER].client.passports.publish(passport(), nodes.offers)
+    for reader in READINGS:
+        visible = set(leaves(expected(reader)))
+        secret = {text for text in leaves(passport()) if text not in visible and len(text) > len('"12"')}
+        assert secret
+        for path in ("", "/submodel/$value", "/credential?nonce=n"):
+            status, headers, body = await nodes.pulled(reader, identifier(), path)
+            assert status == 200
+            told = body.decode() + json.dumps(headers)
+            if path.startswith("/credential"):
+                told += "".join(json.dumps(d.value) for d in disclosed(body.decode()))
+            assert [text for text in secret if text in told] == []
+
+
+def disclosed(presentation: str) -> list[Disclosure]:
+    return [Disclosure.parse(encoded) for encoded in SdJwt.parse(presentation).disclosures]
+
+
+async def test_a_consumer_that_knows_nothing_of_this_gets_the_plain_signed_aspect(nodes: World) -> None:
+    await nodes[MAKER].client.passports.publish(passport(), nodes.offers)
+    _, headers, body = await nodes.pulled(RECYCLER, identifier())
+    assert json.loads(body) == expected(RECYCLER)
+    assert headers["content-type"] == "application/json"
+    assert headers["payload-semantic-id"] == PASSPORT_SEMANTIC_ID
+    assert headers["payload-disclosure"].split() == ["individual", "public-model", "restricted-model"]
+    check_digest(body, headers["content-digest"])
+    keys = keys_in(await nodes[RECYCLER].running.node.notary.did_document(nodes[MAKER].did))
+    assert verify_signature(json.loads(body), headers["payload-signature"], keys).did == nodes[MAKER].did
+    assert key_id(headers["payload-signature"]).startswith(nodes[MAKER].did)
+    fetched = await nodes[RECYCLER].client.obtain(await nodes.maker(RECYCLER), identifier())
+    assert fetched.verified is not None
+    assert fetched.verified.ok
+
+
+async def test_whoever_is_not_offered_it_finds_nothing(nodes: World) -> None:
+    await nodes[MAKER].client.passports.publish(passport(), nodes.offers)
+    with pytest.raises(ApiError, match="offers no passport"):
+        await nodes.fetch(STRANGER, serial())
+
+
+async def test_an_offer_that_names_no_audience_gives_what_everybody_may_see(nodes: World) -> None:
+    maker = nodes[MAKER].client
+    await maker.passports.publish(passport())
+    policy = nodes.offer(STRANGER, "", "").access
+    assert isinstance(policy, dict)
+    await maker.offer("plain", [identifier()], access=policy, contract=policy)
+    got = await nodes.fetch(STRANGER, serial())
+    assert got["bundle"]["aspect"] == class_map().project(passport(), {"public-model"})
+
+
+async def test_a_withdrawn_offer_takes_its_classes_from_agreements_on_it(nodes: World) -> None:
+    maker = nodes[MAKER].client
+    published = await maker.passports.publish(passport(), nodes.offers)
+    assert (await nodes.fetch(OEM, serial()))["bundle"]["aspect"] == expected(OEM)
+    policy = nodes.offer(OEM, "", "").access
+    assert isinstance(policy, dict)
+    await maker.offer("plain", [identifier()], access=policy, contract=policy)
+    for definition in published["offers"]:
+        await maker.definitions.remove(definition)
+    got = await nodes.fetch(OEM, serial())  # under the agreement that is there
+    assert got["bundle"]["aspect"] == class_map().project(passport(), {"public-model"})
+    assert (await nodes[OEM].client.agreements.query()).total == 1
+
+
+async def test_a_new_version_is_served_to_who_has_an_agreement_and_names_the_one_before(nodes: World) -> None:
+    maker, changed = nodes[MAKER].client, passport()
+    await maker.passports.publish(passport(), nodes.offers)
+    first = await nodes.fetch(RECYCLER, serial())
+    changed["performance"]["dynamic"]["stateOfCharge"]["value"] = 12.5
+    second = await maker.passports.publish(changed)
+    assert (second["version"], second["new"]) == (2, True)
+    again = await maker.passports.publish(changed)
+    assert (again["version"], again["new"]) == (2, False)
+    got = await nodes.fetch(RECYCLER, serial())
+    assert got["ok"]
+    assert got["bundle"]["aspect"]["performance"]["dynamic"]["stateOfCharge"]["value"] == 12.5
+    assert (got["report"]["passport"]["version"], first["report"]["passport"]["version"]) == (2, 1)
+    assert got["report"]["passport"]["supersedes"] is not None
+    kept = await maker.passports.get(identifier())
+    assert [version["version"] for version in kept["versions"]] == [2, 1]
+    assert (await maker.passports.get(identifier(), version=1))["passport"] == passport()
+
+
+async def test_one_flipped_byte_is_caught_and_named(nodes: World) -> None:
+    await nodes[MAKER].client.passports.publish(passport(), nodes.offers)
+    got = (await nodes.fetch(OEM, serial()))["bundle"]
+    keys = keys_in(got["didDocument"])
+    assert verify(Bundle.parse(got), keys).ok
+    aspect = json.loads(json.dumps(got["aspect"]).replace("NMC811", "NMC812", 1))
+    named = verify(Bundle.parse(got | {"aspect": aspect}), keys)
+    assert not named.ok
+    assert "/identification/chemistry" in named.checks["aspect"].detail
+    jwt, *disclosures = got["credential"].split("~")
+    number = 12
+    spoilt = disclosures[number]
+    disclosures[number] = spoilt[:-2] + ("A" if spoilt[-2] != "A" else "B") + spoilt[-1]
+    flipped = verify(Bundle.parse(got | {"credential": "~".join((jwt, *disclosures))}), keys)
+    assert not flipped.checks["credential"].ok
+    assert f"/disclosures/{number}" in flipped.checks["credential"].detail
+    assert flipped.credential is None
+
+
+async def test_a_bundle_cannot_be_replayed_into_another_contract(nodes: World) -> None:
+    await nodes[MAKER].client.passports.publish(passport(), nodes.offers)
+    got = (await nodes.fetch(OEM, serial()))["bundle"]
+    for member in ("agreementId", "audience", "nonce"):
+        report = verify(Bundle.parse(got | {member: "another"}), keys_in(got["didDocument"]))
+        assert not report.checks["binding"].ok
+        assert report.checks["credential"].ok
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (lambda p: p["conformity"].pop("resultOfTestReport"), "/passport/conformity"),
+        (lambda p: p["safety"].update(dismantling=[]), "/passport/safety/dismantling"),
+        (lambda p: p["identification"].update(category="SLI"), "/passport/identification/category"),
+        (lambda p: p.update(secret={"recipe": 1}), "/passport/secret"),
+    ],
+)
+async def test_a_passport_that_is_not_right_is_refused_with_the_place(
+    tmp_path: Path, change: Callable[[Any], object], place: str
+) -> None:
+    async with world(tmp_path, MAKER) as nodes:
+        spoilt = passport()
+        change(spoilt)
+        with pytest.raises(ApiError) as refused:
+            await nodes[MAKER].client.passports.publish(spoilt)
+        assert (refused.value.status, refused.value.pointer) == (400, place)
+        with pytest.raises(ApiError) as unknown:
+            await nodes[MAKER].client.passports.get(identifier())
+        assert unknown.value.status == 404
+
+
+async def test_a_credential_is_made_out_for_one_nonce(nodes: World) -> None:
+    await nodes[MAKER].client.passports.publish(passport(), nodes.offers)
+    assert (await nodes.pulled(OEM, identifier(), "/credential"))[0] == 400
+    assert (await nodes.pulled(OEM, identifier(), "/elsewhere"))[0] == 404
