@@ -190,6 +190,14 @@ class Config:
         default=None,
     )
 
+    tracing: str = setting(
+        "tracing.endpoint",
+        "Where spans go: the URL of an OpenTelemetry collector for traces by OTLP/HTTP, as in"
+        " http://localhost:4318/v1/traces; nowhere if not set. Needs the extra `otel`. What else the collector wants"
+        " (headers, a certificate) stands in OpenTelemetry's own variables, OTEL_EXPORTER_OTLP_HEADERS for instance.",
+        default="",
+    )
+
     connections: int = setting(
         "limits.connections",
         "Connections that a listener has at once; each needs an open file (`ulimit -n`). As in all limits, 0 lifts it.",
@@ -253,8 +261,13 @@ class Config:
             raise Invalid("store.url is sqlite or postgresql://user@host:port/database", "/store/url")
         if len(self.management_key) < _SHORTEST_KEY:
             raise Invalid(f"management.key must have at least {_SHORTEST_KEY} characters", "/management/key")
+        self._check_operation()
+
+    def _check_operation(self) -> None:
         if self.grace < 0:
             raise Invalid("node.grace is 0 seconds or more", "/node/grace", self.grace)
+        if self.tracing and not self.tracing.startswith(("http://", "https://")):
+            raise Invalid("tracing.endpoint is an http(s) URL", "/tracing/endpoint")
         if self.token_lifetime < 1:
             raise Invalid("data_plane.token_lifetime is at least 1 second", "/data_plane/token_lifetime")
 

@@ -122,9 +122,11 @@ class EmbeddedDataPlane(DataPlane):
         return self._tokens.lifetime_s
 
     @override
-    async def push(self, transfer: Transfer, asset: Asset, consumer_bpn: str | None) -> None:
+    async def push(
+        self, transfer: Transfer, asset: Asset, consumer_bpn: str | None, *, headers: Mapping[str, str]
+    ) -> None:
         try:
             access = await self.gate.admit_push(transfer, consumer_bpn)
-            await push(self._outbound, self.gate, access, Destination.parse(transfer.destination or {}))
+            await push(self._outbound, self.gate, access, Destination.parse(transfer.destination or {}), headers)
         except PeerError as refusal:
             raise Unreachable(refusal.reason) from refusal

@@ -69,13 +69,19 @@ class Destination:
         return cls(url, method, headers)
 
 
-async def push(outbound: Outbound, gate: Gate, access: Access, destination: Destination) -> None:
-    """Send the data. Raise Unreachable with the reason if the source or the destination fails, or access is revoked."""
+async def push(
+    outbound: Outbound, gate: Gate, access: Access, destination: Destination, also: Mapping[str, str]
+) -> None:
+    """Send the data, and the headers `also`, unless the destination asks for others of these names.
+
+    Raise Unreachable with the reason if the source or the destination fails, or access is revoked.
+    """
     async with access.prepared.open(Ask()) as content:
         access = await gate.still(access)
         if content.status != 200:  # noqa: PLR2004 - HTTP: anything else is not the data
             raise Unreachable(f"the source of the data answered {content.status}")
         headers = _describing(content)
+        headers.update(also)
         headers.update(destination.headers)
         body = content.body if content.read is None else Upload(_guarded(gate, access, content.read))
         async with outbound.stream(destination.method, destination.url, headers=headers, body=body) as answer:

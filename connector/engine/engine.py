@@ -11,12 +11,13 @@ the answer to the request that caused it.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
+from functools import partial
 from typing import Final
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from connector.engine.dispatcher import Deliver, Dispatcher
+from connector.engine.dispatcher import Dispatcher
 from connector.engine.steps import Steps
 from connector.engine.timers import Timers
 from connector.exchange import credentials, delivery, negotiation_moves, transfer_moves
@@ -34,15 +35,18 @@ _RINGS: Final = {
     credentials.KIND: credentials.due,
 }
 """What a timer of each kind does."""
+Attempt = Callable[[Outgoing, str], Awaitable[Outgoing | None]]
+"""One attempt to deliver a message, whose exchange has this trace; returns what `dispatcher.Deliver` returns."""
 
 
 class Engine:
     """Runs one node. Start it after the store is open and before the listeners are."""
 
-    def __init__(self, node: Node, around: Callable[[Deliver], Deliver] = lambda deliver: deliver) -> None:
-        """Nothing runs before `start`. `around` may wrap the delivery of messages, to observe it."""
+    def __init__(self, node: Node, around: Callable[[Attempt], Attempt] = lambda attempt: attempt) -> None:
+        """Nothing runs before `start`. `around` may wrap the attempts to deliver messages, to observe them."""
         self._node = node
-        self.dispatcher = Dispatcher(around(self._deliver), node.clock)
+        self._attempt = around(partial(delivery.deliver, node))
+        self.dispatcher = Dispatcher(self._deliver, node.clock)
         self.timers = Timers(self._ring, node.clock)
         self._steps = Steps(node.id, node.store)
         self._waiters: dict[str, dict[asyncio.Event, Callable[[Happened], bool]]] = {}
@@ -60,7 +64,7 @@ class Engine:
         """One attempt; all log lines of it and of what it brings about have the trace as their `correlation_id`."""
         trace = await self._steps.trace(message)
         with bound_contextvars(correlation_id=trace or message.topic):
-            return await delivery.deliver(self._node, message, trace)
+            return await self._attempt(message, trace)
 
     def _committed(self, commit: Commit) -> None:
         gone = self.dispatcher.topics - {m.topic for m in commit.messages} if commit.complete else ()

@@ -82,7 +82,7 @@ async def _attempt(node: Node, message: Outgoing, trace: str) -> Outcome:
     try:
         match message.kind:
             case "push":
-                return await _push(node, message)
+                return await _push(node, message, trace)
             case credentials.KIND:
                 return await _ask(node, message)
             case "callback":
@@ -98,7 +98,7 @@ async def _attempt(node: Node, message: Outgoing, trace: str) -> Outcome:
 async def _tell(node: Node, message: Outgoing, trace: str) -> Outcome:
     """Send a DSP message to the counterparty."""
     token = await node.identity.token(message.audience or "", address=_base(message.url))
-    headers = _headers(message, trace) | {"Authorization": token}
+    headers = _MESSAGES | _traced(message, trace) | {"Authorization": token}
     answer = await node.wire.send("POST", message.url, headers=headers, body=message.body, timeout_s=SEND_TIMEOUT_S)
     outcome = _judge(message, answer)
     if answer.status in _BUSY and await _taken(node, message):
@@ -106,8 +106,8 @@ async def _tell(node: Node, message: Outgoing, trace: str) -> Outcome:
     return outcome
 
 
-def _headers(message: Outgoing, trace: str) -> dict[str, str]:
-    return _MESSAGES | ({"traceparent": traceparent(trace, message.id)} if trace else {})
+def _traced(message: Outgoing, trace: str) -> dict[str, str]:
+    return {"traceparent": traceparent(trace, message.id)} if trace else {}
 
 
 def _judge(message: Outgoing, answer: Answer) -> Outcome:
@@ -179,7 +179,7 @@ def _base(url: str) -> str:
 
 
 async def _call_back(node: Node, message: Outgoing, trace: str) -> Answer:
-    headers = _headers(message, trace)
+    headers = _MESSAGES | _traced(message, trace)
     if message.auth_key and message.auth_code_id:
         code = message.auth_code_id
         secret = await node.store.read(lambda tx: tx.secrets.find(code))
@@ -187,7 +187,7 @@ async def _call_back(node: Node, message: Outgoing, trace: str) -> Answer:
     return await node.hooks.send("POST", message.url, headers=headers, body=message.body, timeout_s=SEND_TIMEOUT_S)
 
 
-async def _push(node: Node, message: Outgoing) -> Outcome:
+async def _push(node: Node, message: Outgoing, trace: str) -> Outcome:
     def load(tx: Tx) -> tuple[Transfer, Any]:
         record = tx.transfers.get(message.topic.removeprefix(PUSH))
         return record, tx.assets.get(record.asset_id)
@@ -195,7 +195,8 @@ async def _push(node: Node, message: Outgoing) -> Outcome:
     record, asset = await node.store.read(load)
     if record.process.state is not transfer.State.STARTED:
         return Outcome(ok=False, reason=f"the transfer is {record.process.state}", final=True)
-    await node.data_plane.push(record, asset, node.directory.bpn_of(record.peer.id))
+    bpn = node.directory.bpn_of(record.peer.id)
+    await node.data_plane.push(record, asset, bpn, headers=_traced(message, trace))
     return Outcome(ok=True)
 
 

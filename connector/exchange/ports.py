@@ -446,8 +446,13 @@ class DataPlane(Protocol):
         """A fresh address with an access token, and the grant to store with it."""
         ...
 
-    async def push(self, transfer: Transfer, asset: Asset, consumer_bpn: str | None) -> None:
-        """Send the asset's data to the transfer's destination. Raise Unreachable if that fails."""
+    async def push(
+        self, transfer: Transfer, asset: Asset, consumer_bpn: str | None, *, headers: Mapping[str, str]
+    ) -> None:
+        """Send the asset's data to the transfer's destination. Raise Unreachable if that fails.
+
+        headers: they travel with the data, unless the destination asks for others of these names.
+        """
         ...
 
 
@@ -459,4 +464,34 @@ class Refresher(Protocol):
 
         Raise NotFound, Conflict (forced, but the provider gave no refresh token) or Unreachable.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an issuer answers to a request: what it calls it (None if it did not say), and where to ask how it goes."""
+
+    issuer_pid: str | None
+    status_url: str | None
+
+
+class Holder(Protocol):
+    """The side of our wallet that talks to issuers (DCP 1.0, 6.4 and 6.8)."""
+
+    @property
+    def needed(self) -> Sequence[str]:
+        """The types of credentials that we have to hold."""
+        ...
+
+    @property
+    def issuer(self) -> str:
+        """The DID of the issuer that is asked for those that are missing, "" if there is none."""
+        ...
+
+    async def ask(self, request: CredentialRequest, code: str | None) -> Receipt:
+        """Send a request. Raise PeerError if the issuer refused it, Unreachable if it may be sent again."""
+        ...
+
+    async def status(self, request: CredentialRequest) -> str:
+        """How far the issuer says that a request is. Raise PeerError, Unreachable, or Conflict: it was not taken."""
         ...

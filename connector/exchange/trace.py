@@ -35,9 +35,14 @@ def agreement_id(us: str, record: Negotiation) -> str:
     return str(UUID(trace_of(us, record)))
 
 
+def span_of(message_id: str) -> str:
+    """The span id of a message, 16 hex digits, the same in every attempt."""
+    return _named(message_id)[:16]
+
+
 def traceparent(trace: str, message_id: str) -> str:
-    """The header for one message: the span is the message, the same in every attempt."""
-    return f"00-{trace}-{_named(message_id)[:16]}-01"
+    """The header for one message: the span that the peer goes on from is the message."""
+    return f"00-{trace}-{span_of(message_id)}-01"
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 
-from connector.engine.dispatcher import Deliver
+from connector.engine.engine import Attempt
 from connector.exchange.ports import Commit
 from connector.exchange.records import Entry, Negotiation, Outgoing, Transfer
 from connector.metrics.present import Present, Sources
@@ -73,13 +73,13 @@ class Metrics:
                         took = (event.at - moving.created_at) / 1000
                         self.observe("connector_transfer_start_seconds", took, moving.process.us)
 
-    def deliveries(self, deliver: Deliver) -> Deliver:
+    def deliveries(self, attempt: Attempt) -> Attempt:
         """Time each attempt to deliver a message, and tell how it ended."""
 
-        async def timed(message: Outgoing) -> Outgoing | None:
+        async def timed(message: Outgoing, trace: str) -> Outgoing | None:
             began, outcome = time.perf_counter(), "fault"
             try:
-                after = await deliver(message)
+                after = await attempt(message, trace)
                 outcome = "done" if after is None else "dead" if after.dead else "again"
                 return after
             finally:

@@ -23,7 +23,7 @@ from connector.http.server import Listener, stop_signal
 from connector.identity.keys import load_or_create
 from connector.metrics import Metrics
 from connector.storage.store import SharedStore
-from connector.wiring.parts import DATABASE, build_node, make_folder, open_store, present
+from connector.wiring.parts import DATABASE, build_node, make_folder, open_store, open_tracing, present
 from connector.wiring.surfaces import limits_of, open_private, open_public
 
 __all__ = ["DATABASE", "KEY_FILE", "RunningNode", "run", "start"]
@@ -67,17 +67,19 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         key = load_or_create(config.key or config.data / KEY_FILE, config.did)
         if isinstance(store, SharedStore):
             await store.belong(config.did, key.kid)
-        node, plane, trusted = build_node(config, store, key, stack, metrics)
-        engine = Engine(node, metrics.deliveries)
+        tracing = open_tracing(config, stack)
+        node, plane, trusted = build_node(config, store, key, stack, metrics, tracing)
+        engine = Engine(node, lambda attempt: metrics.deliveries(tracing.deliveries(attempt) if tracing else attempt))
         metrics.read(present(config, store, engine, node.clock))
         stack.push_async_callback(engine.close)
         with hold() as promised:  # a peer that hears from us must be able to reach us, if only to check our token
             await engine.start()
         limits, refusals = limits_of(config), Refusals(lambda limit: metrics.count("connector_limited_total", limit))
-        public = await open_public(config, node, plane, engine, key, trusted, metrics, limits, refusals)
+        watching = [tracing.requests()] if tracing else []
+        public = await open_public(config, node, plane, engine, key, trusted, metrics, limits, refusals, watching)
         stack.push_async_callback(public.close)
         leaving = asyncio.Event()
-        management = await open_private(config, node, engine, trusted, metrics, limits, refusals, leaving)
+        management = await open_private(config, node, engine, trusted, metrics, limits, refusals, watching, leaving)
         stack.push_async_callback(management.close)
         stack.push_async_callback(_leave, leaving, engine, public, config.grace)
         engine.dispatcher.release(promised)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from connector.clock import FreshIds, SystemClock
 from connector.config import Config
@@ -47,6 +47,9 @@ from connector.storage.sqlite import SqliteStore
 from connector.storage.store import DatabaseStore
 from connector.wiring.identity import Trust, trust
 
+if TYPE_CHECKING:
+    from connector.tracing import Tracing
+
 DATABASE: Final = "connector.sqlite"
 SCHEMAS: Final = "schemas"
 """Where in `node.data` the schemas of the operator's own models are remembered."""
@@ -77,6 +80,21 @@ async def open_store(config: Config) -> DatabaseStore:
     return await PostgresStore.open(config.database)
 
 
+def open_tracing(config: Config, stack: AsyncExitStack) -> "Tracing | None":
+    """What makes spans, if there is somewhere to send them; `stack` sends the last ones."""
+    if not config.tracing:
+        return None
+    try:
+        from connector.tracing import Tracing  # noqa: PLC0415 - an extra, and costs what a start may cost
+    except ImportError as error:
+        raise Invalid(
+            "OpenTelemetry is not installed: pip install 'battery-passport-connector[otel]'", "/tracing/endpoint"
+        ) from error
+    tracing = Tracing.to(config.tracing, config.did)
+    stack.push_async_callback(tracing.close)
+    return tracing
+
+
 def present(config: Config, store: DatabaseStore, engine: Engine, clock: Clock) -> Sources:
     """What metrics read from memory when somebody asks."""
     dispatcher = engine.dispatcher
@@ -93,13 +111,19 @@ def present(config: Config, store: DatabaseStore, engine: Engine, clock: Clock) 
 
 
 def build_node(
-    config: Config, store: Store, key: SigningKey, stack: AsyncExitStack, metrics: Metrics
+    config: Config,
+    database: DatabaseStore,
+    key: SigningKey,
+    stack: AsyncExitStack,
+    metrics: Metrics,
+    tracing: "Tracing | None",
 ) -> tuple[Node, EmbeddedDataPlane, Trust]:
     """The node with every port fulfilled; `stack` closes what had to be opened for it."""
+    store = tracing.store(database) if tracing else database
     clock, ids = SystemClock(), FreshIds()
     wire, systems = (_client(config, stack, everywhere=every) for every in (config.development, True))
     resolver = DidResolver(wire.get, clock, allow_http=config.url.startswith("http:"))
-    trusted = trust(config, store, key, resolver, wire, systems)
+    trusted = trust(config, database, key, resolver, wire, systems)
     stack.push_async_callback(trusted.close)
     identity = CountedIdentity(trusted.identity, metrics)
     schemas = SchemaRegistry(data_folder("schemas"), models=config.models, remembered=config.data / SCHEMAS)

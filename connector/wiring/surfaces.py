@@ -1,9 +1,11 @@
 """The two listeners: what strangers reach, and what operators reach."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from connector.config import DATA_PATH, DCP_PATH, DSP_PATH, STS_PATH, Config
 from connector.dataplane.plane import EmbeddedDataPlane
@@ -47,11 +49,13 @@ async def open_public(
     metrics: Metrics,
     limits: Limits,
     refusals: Refusals,
+    watching: Sequence[Middleware],
 ) -> Listener:
-    """Begin to serve strangers."""
+    """Begin to serve strangers; `watching` sees every request first."""
     tls = _tls(config)
     app = _public(config, node, plane, engine, key, trusted.wallet, _door(config, refusals))
     app.middlewares.insert(0, timed(metrics, "did", {DSP_PATH: "dsp", DATA_PATH: "data-plane", DCP_PATH: "dcp"}))
+    app.middlewares[:0] = watching
     return await serve(
         app,
         config.host,
@@ -71,15 +75,17 @@ async def open_private(
     metrics: Metrics,
     limits: Limits,
     refusals: Refusals,
+    watching: Sequence[Middleware],
     leaving: asyncio.Event,
 ) -> Listener:
-    """Begin to serve operators."""
+    """Begin to serve operators; `watching` sees every request first."""
     app = _private(config, node, engine, metrics, leaving)
     if trusted.sts is not None and config.sts_client_id:
         tokens = application(render_sts)
         client = (config.sts_client_id, config.sts_client_secret)
         tokens.add_routes(sts_routes(trusted.sts, *client, lifetime_s=LIFETIME_S))
         app.add_subapp(STS_PATH, tokens)
+    app.middlewares[:0] = watching
     return await serve(app, config.management_host, config.management_port, limits=limits, refused=refusals.note)
 
 

@@ -293,7 +293,9 @@ class Shelf(DataPlane):
         return http_pull_address("http://data.test/public", token), grant
 
     @override
-    async def push(self, transfer: Transfer, asset: Asset, consumer_bpn: str | None) -> None:
+    async def push(
+        self, transfer: Transfer, asset: Asset, consumer_bpn: str | None, *, headers: Mapping[str, str]
+    ) -> None:
         if self.push_gate is not None:
             await self.push_gate.wait()
         if self.push_faults:

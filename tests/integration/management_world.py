@@ -169,7 +169,9 @@ class OnePlane(DataPlane):
         )
 
     @override
-    async def push(self, transfer: Transfer, asset: Asset, consumer_bpn: str | None) -> None:
+    async def push(
+        self, transfer: Transfer, asset: Asset, consumer_bpn: str | None, *, headers: Mapping[str, str]
+    ) -> None:
         raise Unreachable(f"nothing to push {asset.id} of {transfer.id} with for {consumer_bpn}")
 
 

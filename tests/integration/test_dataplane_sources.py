@@ -23,6 +23,7 @@ from tests.unit.dataplane_world import ASSET, BPN, World, backend, running, tran
 from tests.unit.identity_world import NOW
 
 CONTENT = bytes(range(256)) * 4
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 MODEL = "urn:samm:io.catenax.pcf:7.0.0#Pcf"
 
 
@@ -234,7 +235,7 @@ class Inbox:
 async def pushed(world: World, destination: dict[str, str], **changes: Any) -> None:
     record = transfer(destination=destination, **changes)
     await world.put("transfers", record, "transfer.process.started")
-    await world.plane.push(record, world.store.rows["assets"][ASSET], BPN)
+    await world.plane.push(record, world.store.rows["assets"][ASSET], BPN, headers={"traceparent": TRACE})
 
 
 async def test_a_push_delivers_a_backends_data_and_nothing_else_of_it() -> None:
@@ -255,6 +256,7 @@ async def test_a_push_delivers_a_backends_data_and_nothing_else_of_it() -> None:
     assert hashlib.sha256(body).digest() == hashlib.sha256(large).digest()
     assert (headers["content-type"], headers["content-length"]) == ("application/x", str(1 << 20))
     assert headers["x-api-key"] == "theirs"
+    assert headers["traceparent"] == TRACE
     assert {"x-internal", "set-cookie", "cookie", "edc-bpn", "authorization"}.isdisjoint(headers)
 
 

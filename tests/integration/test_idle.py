@@ -99,7 +99,9 @@ def switches() -> int:
 
 
 @asynccontextmanager
-async def pair(folder: Path, tls: Path | None = None) -> AsyncIterator[tuple[RunningNode, RunningNode]]:
+async def pair(
+    folder: Path, tls: Path | None = None, tracing: str = ""
+) -> AsyncIterator[tuple[RunningNode, RunningNode]]:
     """Two nodes that know one another. `tls`: a folder with a certificate for localhost, made by `certify`."""
     with Ports() as ports:
         public = [ports.take(), ports.take()]
@@ -120,6 +122,7 @@ async def pair(folder: Path, tls: Path | None = None) -> AsyncIterator[tuple[Run
                 certificate=tls and tls / CERTIFICATE,
                 certificate_key=tls and tls / KEY_FILE,
                 trust=tls and tls / TRUST,
+                tracing=tracing,
             )
             for did, bpn, port in zip(dids, BPNS, public, strict=True)
         ]

@@ -157,10 +157,10 @@ def test_only_the_first_start_of_a_transfer_is_timed() -> None:
 async def test_an_attempt_is_timed_by_its_outcome(after: Outgoing | None, outcome: str, dead: float | None) -> None:
     metrics = Metrics()
 
-    async def deliver(_: Outgoing) -> Outgoing | None:
+    async def deliver(_: Outgoing, __: str) -> Outgoing | None:
         return after
 
-    assert await metrics.deliveries(deliver)(a_message()) is after
+    assert await metrics.deliveries(deliver)(a_message(), "") is after
     assert told(metrics, "connector_delivery_seconds_count", kind="negotiation", outcome=outcome) == 1
     assert told(metrics, "connector_dead_letters_total", kind="negotiation") == dead
 
@@ -168,11 +168,11 @@ async def test_an_attempt_is_timed_by_its_outcome(after: Outgoing | None, outcom
 async def test_an_attempt_that_fails_here_is_a_fault_and_fails_on() -> None:
     metrics = Metrics()
 
-    async def deliver(_: Outgoing) -> Outgoing | None:
+    async def deliver(_: Outgoing, __: str) -> Outgoing | None:
         raise RuntimeError("disk full")
 
     with pytest.raises(RuntimeError, match="disk full"):
-        await metrics.deliveries(deliver)(a_message())
+        await metrics.deliveries(deliver)(a_message(), "")
     assert told(metrics, "connector_delivery_seconds_count", kind="negotiation", outcome="fault") == 1
 
 
