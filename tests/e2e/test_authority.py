@@ -30,7 +30,7 @@ class Served:
         options = ["--url", self.url, "--key", f"file:{self.key}"]
         return CliRunner().invoke(main, ["authority", *arguments, *options])
 
-    def json(self, *arguments: str) -> Any:
+    def json(self, *arguments: str) -> Any:  # noqa: ANN401 - any JSON
         result = self.call(*arguments, "--json")
         assert result.exit_code == 0, result.output
         return json.loads(result.output)
