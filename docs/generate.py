@@ -165,7 +165,7 @@ def ports() -> str:
     for module, found in _classes():
         bases = [ast.unparse(base).partition("[")[0] for base in found.bases]
         if "Protocol" in bases:
-            described[found.name] = (module, (ast.get_docstring(found) or "").partition("\n")[0])
+            described[found.name] = (module, _first_line(found))
         for base in bases:
             fulfilled[base].append(found.name)
 
@@ -183,10 +183,9 @@ def refusals() -> str:
 
     def rows() -> Iterator[tuple[str, ...]]:
         for _, found in _classes():
-            said = {ast.unparse(line.targets[0]): line.value for line in found.body if isinstance(line, ast.Assign)}
-            if isinstance(kind := said.get("kind"), ast.Constant) and "status" in said:
-                first = (ast.get_docstring(found) or "").partition("\n")[0]
-                yield ast.unparse(said["status"]), _code(str(kind.value)), first
+            said = dict(re.findall(r"^    (status|kind)(?:: [^=]+)? = '?(\w+)'?$", ast.unparse(found), re.MULTILINE))
+            if len(said) == len(("status", "kind")) and found.name != "LocalError":
+                yield said["status"], _code(said["kind"]), _first_line(found)
 
     return table(("Status", "`type`", "When"), iter(sorted(set(rows()))))
 
@@ -196,6 +195,10 @@ def _classes() -> Iterator[tuple[str, ast.ClassDef]]:
         for node in ast.parse(source.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef):
                 yield source.relative_to(_SOURCES.parent).as_posix(), node
+
+
+def _first_line(found: ast.ClassDef) -> str:
+    return (ast.get_docstring(found) or "").partition("\n")[0]
 
 
 def how_tos() -> str:
