@@ -120,7 +120,7 @@ def build_node(
 ) -> tuple[Node, EmbeddedDataPlane, Trust]:
     """The node with every port fulfilled; `stack` closes what had to be opened for it."""
     store = tracing.store(database) if tracing else database
-    clock, ids = SystemClock(), FreshIds()
+    clock = SystemClock()
     wire, systems = (_client(config, stack, everywhere=every) for every in (config.development, True))
     resolver = DidResolver(wire.get, clock, allow_http=config.url.startswith("http:"))
     trusted = trust(config, database, key, resolver, wire, systems)
@@ -141,7 +141,7 @@ def build_node(
         dsp_address=f"{config.dsp_root}/{VERSION}",
         store=store,
         clock=clock,
-        ids=ids,
+        ids=FreshIds(),
         identity=identity,
         wire=wire,
         hooks=systems,
@@ -155,11 +155,15 @@ def build_node(
         twins=OwnRegistry(config.dsp_root, config.data_url),
         jitter=random.random,
         holder=trusted.holder,
-        callbacks=tuple(
-            CallbackAddress(c.uri, c.events, auth_key=c.auth_key, auth_code_id=c.auth_code_id) for c in config.callbacks
-        ),
+        callbacks=_callbacks(config),
     )
     return node, plane, trusted
+
+
+def _callbacks(config: Config) -> tuple[CallbackAddress, ...]:
+    return tuple(
+        CallbackAddress(c.uri, c.events, auth_key=c.auth_key, auth_code_id=c.auth_code_id) for c in config.callbacks
+    )
 
 
 def _client(config: Config, stack: AsyncExitStack, *, everywhere: bool) -> Outbound:
