@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from connector.client.api import TIMEOUT_S, Api, ApiError, Fault, failure
+from connector.client.credentials import Credential, CredentialRequest, Credentials
 from connector.client.exchanging import (
     WAIT_S,
     Agreements,
@@ -55,6 +56,8 @@ __all__ = [
     "Catalog",
     "Check",
     "Client",
+    "Credential",
+    "CredentialRequest",
     "DataAddress",
     "Dataset",
     "DeadLetter",
@@ -91,6 +94,7 @@ class Client:
         self.edrs = Edrs(self.api)
         self.dead_letters = DeadLetters(self.api)
         self.passports = Passports(self.api)
+        self.credentials = Credentials(self.api)
 
     async def __aenter__(self) -> Self:
         await self.api.__aenter__()

@@ -23,6 +23,7 @@ from connector.http.management import (
     contractagreements,
     contractdefinitions,
     contractnegotiations,
+    credentials,
     deadletters,
     discovery,
     edrs,
@@ -40,7 +41,7 @@ from connector.protocol.errors import Invalid
 
 _RESOURCES: Final = (
     *(assets, policydefinitions, contractdefinitions, catalog, contractnegotiations, contractagreements),
-    *(transferprocesses, edrs, payloads, passports, vault, discovery, equipment, deadletters),
+    *(transferprocesses, edrs, payloads, passports, vault, discovery, equipment, credentials, deadletters),
 )
 SOURCE_TYPES: Final = ("HttpData", "ProxyHttpData", "File", PASSPORT_STORE, BATTERY_PASSPORT, TWIN_REGISTRY)
 

@@ -14,7 +14,9 @@ from connector.exchange.records import (
     Asset,
     CallbackAddress,
     ContractDefinition,
+    CredentialRequest,
     Edr,
+    HeldCredential,
     Negotiation,
     Outgoing,
     Payload,
@@ -232,6 +234,40 @@ def payload(record: Payload) -> dict[str, Any]:
             "signature": record.signature,
             "size": len(record.body),
             "createdAt": record.created_at,
+        },
+    )
+
+
+def credential(record: HeldCredential) -> dict[str, Any]:
+    """A credential of our own, without its text: whoever has that has what it proves, as far as copies go."""
+    return document(
+        "Credential",
+        record.id,
+        {
+            "types": list(record.types),
+            "issuer": record.issuer,
+            "state": record.state.value,
+            "profile": record.profile,
+            "validFrom": record.valid_from,
+            "validUntil": record.valid_until,
+            "createdAt": record.created_at,
+        },
+    )
+
+
+def credential_request(record: CredentialRequest) -> dict[str, Any]:
+    """What we asked an issuer for; the id is the `holderPid`."""
+    return document(
+        "CredentialRequest",
+        record.id,
+        {
+            "issuer": record.issuer,
+            "credentials": list(record.wanted),
+            "state": record.state.value,
+            "issuerPid": record.issuer_pid,
+            "errorDetail": record.error,
+            "createdAt": record.created_at,
+            "updatedAt": record.updated_at,
         },
     )
 
