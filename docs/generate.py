@@ -56,7 +56,9 @@ def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def _escaped(cell: str) -> str:
-    return re.sub(r"`[^`]*`|[<*]", lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", cell).replace("|", r"\|")
+    """Bars end a cell even in code; outside of it, < and * would be taken for marks."""
+    plain = re.sub(r"(`[^`]*`)|([<*])", lambda found: found[1] or f"\\{found[2]}", cell)
+    return plain.replace("|", r"\|")
 
 
 def _code(text: str) -> str:
@@ -65,10 +67,10 @@ def _code(text: str) -> str:
 
 def settings() -> str:
     """Every setting of a node."""
-    return table(
-        ("Setting", "Default", "What it does"),
-        ((_code(key), default if default == "required" else _code(default), text) for key, default, text in config.table()),
+    rows = (
+        (_code(key), _code(default).replace("`required`", "required"), text) for key, default, text in config.table()
     )
+    return table(("Setting", "Default", "What it does"), rows)
 
 
 def metrics() -> str:
@@ -203,8 +205,10 @@ def _first_line(found: ast.ClassDef) -> str:
 
 def how_tos() -> str:
     """A link to every page below docs/how-to, by its title."""
-    titles = {page.name: page.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for page in DOCS.glob("how-to/*.md")}
-    return "\n".join(f"- [{titles[name]}](how-to/{name})" for name in sorted(titles, key=titles.__getitem__))
+    found = (
+        (page.read_text(encoding="utf-8").partition("\n")[0].lstrip("# "), page) for page in DOCS.glob("how-to/*.md")
+    )
+    return "\n".join(f"- [{title}](how-to/{page.name})" for title, page in sorted(found))
 
 
 PARTS: Final[Mapping[str, Callable[[], str]]] = {

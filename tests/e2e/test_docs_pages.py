@@ -68,7 +68,7 @@ def sandbox(step: Step, folder: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("tour", TOURS)
 def test_everything_that_is_typed_prints_what_the_page_shows(tour: str, tmp_path: Path) -> None:
-    for name in ("connector", "policies", "schemas"):  # as at the top of the repository, but for what a reader has there
+    for name in ("connector", "policies", "schemas"):  # as at the top of the repository
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     first, *others = steps(TOURS[tour])
