@@ -127,16 +127,8 @@ def build_node(
     stack.push_async_callback(trusted.close)
     identity = CountedIdentity(trusted.identity, metrics)
     schemas = SchemaRegistry(data_folder("schemas"), models=config.models, remembered=config.data / SCHEMAS)
-
-    async def document_of(did: str) -> Mapping[str, Any]:
-        return (await resolver.resolve(did)).json
-
-    notary = KeyNotary(key, schemas, resolver.key, document_of, keys_in)
+    notary = KeyNotary(key, schemas, resolver.key, partial(_document_of, resolver), keys_in)
     plane = _data_plane(config, store, key, identity, wire, schemas, notary, stack, metrics)
-
-    async def connectors_of(did: str) -> tuple[str, ...]:
-        return find_dsp_endpoints((await resolver.resolve(did)).json)
-
     node = Node(
         dsp_address=f"{config.dsp_root}/{VERSION}",
         store=store,
@@ -151,13 +143,21 @@ def build_node(
         refresher=Refresher(store, identity, wire, clock),
         negotiations=CountedNegotiations(_strategy("negotiation", config.negotiation_strategy), metrics),
         transfers=CountedTransfers(_strategy("transfer", config.transfer_strategy), metrics),
-        connectors_of=connectors_of,
+        connectors_of=partial(_connectors_of, resolver),
         twins=OwnRegistry(config.dsp_root, config.data_url),
         jitter=random.random,
         holder=trusted.holder,
         callbacks=_callbacks(config),
     )
     return node, plane, trusted
+
+
+async def _document_of(resolver: DidResolver, did: str) -> Mapping[str, Any]:
+    return (await resolver.resolve(did)).json
+
+
+async def _connectors_of(resolver: DidResolver, did: str) -> tuple[str, ...]:
+    return find_dsp_endpoints((await resolver.resolve(did)).json)
 
 
 def _callbacks(config: Config) -> tuple[CallbackAddress, ...]:
