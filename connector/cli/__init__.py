@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "demo": ("demo", "demo", "Run the battery passport story in a sandbox, or on nodes that run."),
     "schema": ("schema", "schema", "Show the JSON Schema of an aspect model, and check payloads against it."),
     "publish": ("publish", "publish", "Check, sign and publish a payload, and offer it."),
+    "passport": ("passport", "passport", "Publish, fetch, show, compare and verify battery passports."),
     "asset": ("publish", "asset", "List, show and remove assets."),
     "offer": ("publish", "offer", "Offer assets to partners under a policy."),
     "catalog": ("consume", "catalog", "Show what a provider offers to this node."),

@@ -1,14 +1,21 @@
 """One passport, three readers: each sees its own view over HTTP, and all of them can prove it."""
 
+import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
-from connector.client import ApiError
+from connector.client import ApiError, template
 from connector.demo_data import PASSPORT_SEMANTIC_ID, passports
+from connector.exchange.passports import PassportOffer, publish_passport
+from connector.exchange.ports import Twin, TwinRegistry, Tx
 from connector.identity.did import keys_in
 from connector.passport.audiences import Reading, lattice
 from connector.passport.disclosure import class_map
@@ -16,8 +23,10 @@ from connector.passport.report import Bundle, verify
 from connector.passport.sdjwt import Disclosure, SdJwt
 from connector.passport.signature import check_digest, key_id
 from connector.passport.signature import verify as verify_signature
+from connector.protocol.errors import Invalid
 from tests.integration.passport_world import (
     AUTHORITY,
+    KEY,
     MAKER,
     OEM,
     PARTNER_CLASSES,
@@ -221,3 +230,75 @@ async def test_a_credential_is_made_out_for_one_nonce(nodes: World) -> None:
     await nodes[MAKER].client.passports.publish(passport(), nodes.offers)
     assert (await nodes.pulled(OEM, identifier(), "/credential"))[0] == 400
     assert (await nodes.pulled(OEM, identifier(), "/elsewhere"))[0] == 404
+
+
+async def test_the_commands_do_the_whole_story(nodes: World, tmp_path: Path) -> None:
+    file, kept = tmp_path / "passport.json", tmp_path / "bundle.json"
+    file.write_text(json.dumps(passport()))
+
+    async def run(reader: str, *arguments: object) -> tuple[int, str]:
+        url = f"{nodes[reader].running.management.url}/management"
+        return await command({"CONNECTOR_URL": url, "CONNECTOR_API_KEY": KEY}, "passport", *arguments)
+
+    code, said = await run(MAKER, "publish", file, "--for", f"interest:recycle={nodes[RECYCLER].bpn}")
+    assert (code, "published version 1" in said, "early: 24 recycled content" in said) == (0, True, True), said
+    code, said = await run(MAKER, "check", file, "--date", "2029-01-01")
+    assert (code, "EV at 2029-01-01: complete" in said) == (0, True), said
+    code, said = await run(MAKER, "show", identifier(), "--as", "authority:surveillance", "--json")
+    assert json.loads(said)["passport"] == expected(AUTHORITY)
+    code, said = await run(MAKER, "show", identifier())
+    assert (code, serial() in said) == (0, True)
+    fetching = ("fetch", "--from", nodes[MAKER].did, "--serial", serial(), "--output", kept)
+    code, said = await run(RECYCLER, *fetching)
+    assert (code, f"written to {kept}" in said) == (0, True), said
+    assert (await run(RECYCLER, "verify", kept))[0] == 0
+    assert json.loads(kept.read_text())["aspect"] == expected(RECYCLER)
+    code, said = await run(STRANGER, *fetching)
+    assert (code, "offers no passport" in said) == (1, True)
+
+
+async def command(environment: dict[str, str], *arguments: object) -> tuple[int, str]:
+    """Run a command of ours as a process, so that the nodes of this one can answer it."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "connector", *map(str, arguments)),
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def test_published_passports_are_announced_with_who_may_find_them(nodes: World) -> None:
+    """What is registered is part of the transaction that publishes."""
+    announced: list[Twin] = []
+
+    class Registry(TwinRegistry):
+        @override
+        def register(self, tx: Tx, twin: Twin, now: int) -> None:
+            announced.append(twin)
+
+        @override
+        def withdraw(self, tx: Tx, passport_id: str) -> None:
+            raise AssertionError("nothing was withdrawn")
+
+    node = replace(nodes[MAKER].running.node, twins=Registry())
+    policies = {reader: f"{reader}-only" for reader in (OEM, RECYCLER)}
+    for reader, name in policies.items():
+        await nodes[MAKER].client.policies.create(name, template("by-bpn", [nodes[reader].bpn]))
+    offers = [PassportOffer(READINGS[reader], name, name) for reader, name in policies.items()]
+    await publish_passport(node, passport(), offers)
+    (twin,) = announced
+    assert (twin.serial, twin.asset_id, twin.semantic_ids) == (serial(), identifier(), (PASSPORT_SEMANTIC_ID,))
+    assert twin.partners == frozenset({nodes[OEM].bpn, nodes[RECYCLER].bpn})
+    with pytest.raises(Invalid, match="create it first"):
+        await publish_passport(node, passport(), [PassportOffer(READINGS[OEM], "gone", "gone")])
+
+
+async def test_two_who_publish_at_once_make_two_versions(nodes: World) -> None:
+    async def publish(charge: float) -> int:
+        doc = passport()
+        doc["performance"]["dynamic"]["stateOfCharge"]["value"] = charge
+        return int((await nodes[MAKER].client.passports.publish(doc))["version"])
+
+    assert sorted(await asyncio.gather(publish(1), publish(2))) == [1, 2]

@@ -1,0 +1,215 @@
+"""`connector passport`: publish battery passports, get those of others, and prove what a file says.
+
+`verify` and `diff` work on files alone: no node, no network. A bundle that `fetch` has written is enough.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import orjson
+
+from connector.cli.connection import on_node
+from connector.cli.publish import JSON_FILE, read_json
+from connector.cli.terminal import Said, json_option, refusals, say
+from connector.client import Client, For, template
+from connector.identity.did import keys_in
+from connector.passport.audiences import lattice
+from connector.passport.diff import changes
+from connector.passport.disclosure import class_map
+from connector.passport.report import KIND, Bundle, verify
+
+_NO_PARTNERS: Final = "open"
+
+
+@click.group()
+def passport() -> None:
+    """Battery passports: signed once, disclosed in part."""
+
+
+@passport.command()
+@click.argument("file", type=JSON_FILE)
+@click.option(
+    "--for",
+    "readers",
+    multiple=True,
+    metavar="AUDIENCE[:PURPOSE][=BPN,...]",
+    help="Who may have it, as interest:recycle=BPNL... or partner:cx.circular.dpp:1=BPNL...; without BPNs it is for"
+    " all that the policy lets in. Repeatable.",
+)
+@click.option("--disclose", "classes", multiple=True, help="For partners: only these disclosure classes. Repeatable.")
+@click.option("--policy", help="The terms: the id of a policy of this node.  [default: the partners named]")
+@click.option("--access", help="Who may see the offer: the id of a policy.  [default: as --policy]")
+@click.option("--date", "day", help="The day at which it has to be complete, as 2027-02-18.  [default: today]")
+@on_node
+async def publish(
+    client: Client,
+    file: Path,
+    readers: tuple[str, ...],
+    classes: tuple[str, ...],
+    policy: str | None,
+    access: str | None,
+    day: str | None,
+) -> Said:
+    """Check the passport in FILE, sign it, keep it as a new version, and offer it.
+
+    A passport that does not fit its aspect model, or is not complete, is refused; then nothing has changed.
+    """
+    offers = [_for(reader, classes, policy, access) for reader in readers]
+    done = await client.passports.publish(read_json(file), offers, date=day)
+    what = "published" if done["new"] else "unchanged:"
+    lines = [f"{what} version {done['version']} of {done['@id']}, serial number {done['serial']}"]
+    complete = done["completeness"]
+    lines.append(f"complete for {complete['category']} at {complete['date']} ({complete['points']} points)")
+    lines += [f"early: {p['number']} {p['name']} is filled, but not due yet" for p in complete["early"]]
+    lines += [f"offered as {name}" for name in done["offers"]]
+    return Said(done, lines)
+
+
+def _for(text: str, classes: tuple[str, ...], policy: str | None, access: str | None) -> For:
+    """One --for. Purposes may hold colons (cx.circular.dpp:1), so only the first one ends the audience."""
+    reader, _, named = text.partition("=")
+    audience, _, purpose = reader.partition(":")
+    partners = [bpn.strip() for bpn in named.split(",") if bpn.strip()]
+    if lattice().rule(audience, purpose) is None:
+        raise click.UsageError(f"--for {reader}: nobody is called that; known are {', '.join(lattice().names())}")
+    if partners and policy is not None:
+        raise click.UsageError("--for names partners and --policy names a policy: use one of them")
+    if not partners and policy is None and audience != "public":
+        raise click.UsageError(f"--for {text}: who? Name BPNs after =, or the policy that lets them in with --policy")
+    terms: str | dict[str, Any] = policy or (template("by-bpn", partners) if partners else template(_NO_PARTNERS))
+    opened = classes if classes and audience == "partner" else None
+    return For(audience, purpose, access or terms, terms, opened)
+
+
+@passport.command()
+@click.argument("file", type=JSON_FILE)
+@click.option("--date", "day", help="The day, as 2027-02-18.  [default: today]")
+@on_node
+async def check(client: Client, file: Path, day: str | None) -> Said:
+    """Tell what is missing in FILE for its battery's category. Exit code 1 if anything is."""
+    found = await client.passports.check(read_json(file), date=day)
+    rows = [(p["number"], p["name"], "missing", ", ".join(p["fields"])) for p in found["missing"]]
+    rows += [(p["number"], p["name"], p["due"], "filled") for p in found["early"]]
+    lines = [f"{found['category']} at {found['date']}: {'complete' if found['complete'] else 'not complete'}"]
+    return Said(found, lines, ("no.", "point", "what", "fields") if rows else (), rows, ok=found["complete"])
+
+
+@passport.command()
+@click.argument("passport_id")
+@click.option("--version", "number", type=click.IntRange(1), help="This version.  [default: the newest]")
+@click.option("--as", "reader", metavar="AUDIENCE[:PURPOSE]", help="Only what this reader sees, as interest:recycle.")
+@on_node
+async def show(client: Client, passport_id: str, number: int | None, reader: str | None) -> Said:
+    """Show a passport of this node: its versions and what is in it, or what a reader sees of it."""
+    if reader is not None:
+        audience, _, purpose = reader.partition(":")
+        view = await client.passports.view(passport_id, audience, purpose)
+        lines = [f"classes: {', '.join(view['classes'])}", *(f"withheld: {place}" for place in view["withheld"])]
+        return Said(view, [*lines, _pretty(view["passport"])])
+    found = await client.passports.get(passport_id, version=number)
+    rows = [(v["version"], _time(v["createdAt"]), v["size"], v["groups"]) for v in found.get("versions", [found])]
+    lines = [f"{found['@id']}, serial number {found['serial']}", _pretty(found["passport"])]
+    return Said(found, lines, ("version", "signed", "bytes", "groups"), rows)
+
+
+@passport.command()
+@click.option("--from", "did", required=True, help="The DID of who published it.")
+@click.option("--serial", required=True, help="The serial number on the battery.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Keep the bundle in this file.")
+@on_node
+async def fetch(client: Client, did: str, serial: str, output: Path | None) -> Said:
+    """Get a passport: contract (or the one there is), transfer, data, verdict.
+
+    Exit code 1 if any check fails; then nothing is written.
+    """
+    got = await client.passports.fetch(await client.passports.locate(did), serial)
+    checks = {**got["verification"], **got["report"]["checks"]}
+    lines = list(_checks(checks))
+    lines += _fields(got["report"])
+    if got["ok"] and output is not None:
+        lines.append(_kept(output, got["bundle"]))
+    return Said(got, lines, ok=bool(got["ok"]))
+
+
+def _kept(file: Path, bundle: Mapping[str, Any]) -> str:
+    file.write_text(_pretty(bundle) + "\n", encoding="utf-8")
+    return f"written to {file}"
+
+
+@passport.command("verify")
+@click.argument("file", type=JSON_FILE)
+@click.option("--key", "document", type=JSON_FILE, help="The issuer's DID document.  [default: the one in FILE]")
+@json_option
+def verify_file(file: Path, document: Path | None, *, as_json: bool) -> None:
+    """Prove what the bundle in FILE says, offline. Exit code 1 if anything does not hold.
+
+    For each visible field: who signed it, when, with which key. For each hidden group: its class and digest only.
+    """
+    with refusals(as_json=as_json):
+        bundle = Bundle.parse(_read(file))
+        keys = keys_in(bundle.did_document if document is None else _read(document))
+        report = verify(bundle, keys)
+        doc = report.to_json()
+        where = "the DID document in the file" if document is None else str(document)
+        fetched = f"fetched {_time(bundle.fetched_at)}; keys from {where}"
+        lines = [*_checks(doc["checks"]), fetched, *_fields(doc)]
+    say(Said(doc, lines, ok=report.ok), as_json=as_json)
+
+
+@passport.command()
+@click.argument("before", type=JSON_FILE)
+@click.argument("after", type=JSON_FILE)
+@json_option
+def diff(before: Path, after: Path, *, as_json: bool) -> None:
+    """Show what changed from one passport to another: plain aspects, or bundles."""
+    with refusals(as_json=as_json):
+        found = changes(_aspect(before), _aspect(after), class_map())
+    rows = [(c.kind, c.place, _short(c.before), _short(c.after), c.disclosure_class or "") for c in found]
+    doc = [
+        {"kind": c.kind, "field": c.place, "before": c.before, "after": c.after, "class": c.disclosure_class}
+        for c in found
+    ]
+    lines = [] if rows else ["no difference"]
+    say(Said(doc, lines, ("what", "field", "before", "after", "class") if rows else (), rows), as_json=as_json)
+
+
+def _read(file: Path) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError as fault:
+        raise click.UsageError(f"{file} is not JSON: {fault}") from None
+
+
+def _aspect(file: Path) -> object:
+    doc = _read(file)
+    return doc.get("aspect") if isinstance(doc, dict) and doc.get("type") == KIND else doc
+
+
+def _checks(checks: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    return (f"{'ok' if check['ok'] else 'FAILED':6} {name}: {check['detail']}" for name, check in checks.items())
+
+
+def _fields(report: Mapping[str, Any]) -> Sequence[str]:
+    """A line for each visible field, and for each hidden group."""
+    shown = [
+        f"{row['field']}  [{row['class']}] signed {_time(row['issuedAt'])} by {row['issuer']} with {row['key']}"
+        for row in report["fields"]
+    ]
+    return [*shown, *(f"hidden  [{row['class']}] {row['digest']}" for row in report["hidden"])]
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _short(value: object) -> str:
+    text = "" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."  # noqa: PLR2004 - a column of a table
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

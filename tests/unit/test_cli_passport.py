@@ -1,0 +1,103 @@
+"""`connector passport`: what works on files alone, and what is refused before a node is asked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from connector.cli import main
+from connector.demo_data import passports
+from connector.identity.did import did_document
+from tests.unit.passport_world import KEY, MAKER, OTHER, RECYCLER, bundle, passport
+
+
+def run(*arguments: object) -> Result:
+    environment = {"CONNECTOR_API_KEY": "k", "CONNECTOR_URL": "http://127.0.0.1:9/management"}
+    return CliRunner().invoke(main, ["passport", *map(str, arguments)], env=environment)
+
+
+def write(file: Path, doc: object) -> Path:
+    file.write_text(json.dumps(doc), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    return write(tmp_path / "passport.json", bundle(RECYCLER).to_json())
+
+
+class TestVerify:
+    def test_visible_fields_have_signer_time_and_key_and_hidden_groups_class_and_digest(self, kept: Path) -> None:
+        done = run("verify", kept)
+        assert done.exit_code == 0, done.output
+        lines = done.output.splitlines()
+        composition = next(line for line in lines if line.startswith("/materials/composition"))
+        assert "[restricted-model] signed 2026-" in composition
+        assert f"by {MAKER} with {KEY.kid}" in composition
+        hidden = [line.split() for line in lines if line.startswith("hidden")]
+        assert {row[1] for row in hidden} == {"[conformity]", "[commercial.documents]"}
+        assert {len(row) for row in hidden} == {3}
+        assert "test" not in "".join(line for line in lines if line.startswith("hidden")).lower()
+
+    def test_one_flipped_byte_is_named(self, kept: Path) -> None:
+        spoilt = kept.read_text().replace('"value": 23', '"value": 22')
+        assert spoilt != kept.read_text()
+        kept.write_text(spoilt)
+        done = run("verify", kept)
+        assert done.exit_code == 1
+        assert "FAILED aspect" in done.output
+        assert "/performance/dynamic/fullCycles/value" in done.output
+
+    def test_keys_may_come_from_elsewhere(self, kept: Path, tmp_path: Path) -> None:
+        right = write(tmp_path / "did.json", did_document(MAKER, [KEY]))
+        assert run("verify", kept, "--key", right).exit_code == 0
+        wrong = write(tmp_path / "other.json", did_document("did:web:other.example", [OTHER]))
+        done = run("verify", kept, "--key", wrong)
+        assert done.exit_code == 1
+        assert "has no key" in done.output
+
+    def test_json_is_the_same_report(self, kept: Path) -> None:
+        doc = json.loads(run("verify", kept, "--json").output)
+        assert doc["ok"]
+        assert {row["class"] for row in doc["fields"]} == {"public-model", "restricted-model", "individual"}
+
+    def test_what_is_no_bundle_is_refused(self, tmp_path: Path) -> None:
+        done = run("verify", write(tmp_path / "x.json", passport()))
+        assert done.exit_code == 1
+        assert "not a passport bundle" in done.output
+        (tmp_path / "y.json").write_text("{")
+        assert run("verify", tmp_path / "y.json").exit_code == 2
+
+
+class TestDiff:
+    def test_two_files_bundles_or_aspects(self, kept: Path, tmp_path: Path) -> None:
+        changed: dict[str, Any] = json.loads(json.dumps(bundle(RECYCLER).aspect))
+        changed["performance"]["dynamic"]["fullCycles"]["value"] = 24
+        after = write(tmp_path / "after.json", changed)
+        assert json.loads(run("diff", kept, after, "--json").output) == [
+            {
+                "kind": "changed",
+                "field": "/performance/dynamic/fullCycles/value",
+                "before": 23,
+                "after": 24,
+                "class": "individual",
+            }
+        ]
+        assert "no difference" in run("diff", kept, kept).output
+
+
+class TestPublish:
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--for", "king=BPNL1"], "known are public, interest:dismantle"),
+            (["--for", "interest:recycle"], "who?"),
+            (["--for", "interest:recycle=BPNL1", "--policy", "p"], "use one of them"),
+        ],
+    )
+    def test_a_reader_that_nobody_is_is_refused(self, tmp_path: Path, options: list[str], said: str) -> None:
+        done = run("publish", write(tmp_path / "p.json", passports()[0]), *options)
+        assert done.exit_code == 2
+        assert said in done.output

@@ -1,0 +1,230 @@
+"""The passport credential: what it shows, what it hides, and what a bundle proves of it."""
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from connector.identity.did import did_document, keys_in
+from connector.passport import credential, sdjwt
+from connector.passport.audiences import EVERYBODY, Reading, lattice
+from connector.passport.credential import Credential
+from connector.passport.disclosure import class_map
+from connector.passport.report import Bundle, verify
+from connector.passport.sdjwt import Jwt, SdJwt
+from connector.protocol.errors import Invalid, PeerError
+from tests.unit.passport_world import (
+    AUTHORITY,
+    KEY,
+    MAKER,
+    NOW,
+    OTHER,
+    PARTNER,
+    PASSPORT_ID,
+    RECYCLER,
+    about,
+    bundle,
+    issued,
+    passport,
+    presented,
+    salts,
+)
+
+KEYS = keys_in(did_document(MAKER, [KEY]))
+MAP = class_map()
+
+
+@pytest.mark.parametrize("reading", [EVERYBODY, RECYCLER, AUTHORITY, PARTNER])
+def test_a_reader_gets_its_classes_and_digests_of_the_rest(reading: Reading) -> None:
+    classes = lattice().classes(reading, PASSPORT_ID)
+    found = Credential.read(presented(reading).text, KEYS)
+    assert found.passport == MAP.project(passport(), classes)
+    assert {shown.disclosure_class for shown in found.shown} <= classes
+    hidden = [name for name, _ in found.hidden if name not in classes]
+    assert len(hidden) == sum(group.disclosure_class not in classes for group in MAP.groups)
+    assert (found.issuer, found.kid, found.about.version) == (MAKER, KEY.kid, 1)
+
+
+def test_all_readers_of_a_version_hold_the_same() -> None:
+    made = issued()
+    recycler = Credential.read(presented(RECYCLER, made).text, KEYS)
+    authority = Credential.read(presented(AUTHORITY, made).text, KEYS)
+    assert {s.place: s.digest for s in recycler.shown}["/materials/composition"] == (
+        {s.place: s.digest for s in authority.shown}["/materials/composition"]
+    )
+
+
+def test_presence_is_no_information() -> None:
+    """Without the accident entry there are as many digests, and nothing else that a stranger to the class can see."""
+    without = passport()
+    del without["performance"]["dynamic"]["negativeEvents"]
+    del without["sources"]
+    counts = []
+    for doc in (passport(), without):
+        payload = Jwt.parse(presented(AUTHORITY, issued(doc)).jwt, "it").payload
+        counts.append({name: len(groups["_sd"]) for name, groups in payload["groups"].items()})
+        for groups in payload["groups"].values():
+            assert groups["_sd"] == sorted(groups["_sd"])
+    assert counts[0] == counts[1] == {name: MAP.count(name) for name in MAP.classes if MAP.count(name)}
+    assert len(issued(without).disclosures) == len(issued().disclosures) - 2
+
+
+def test_nothing_in_clear_tells_what_is_hidden() -> None:
+    """No value of the passport, and no digest of the whole by which a guess could be tried."""
+    payload = Jwt.parse(issued().jwt, "it").payload
+    assert payload.keys() == {
+        *("iss", "iat", "vct", "sub", "cnf", "aspect", "version", "class_map", "completeness", "groups", "_sd_alg")
+    }
+    one, other = (Jwt.parse(issued(seed=seed).jwt, "it").payload["groups"] for seed in "ab")
+    for name, groups in one.items():
+        assert not set(groups["_sd"]) & set(other[name]["_sd"])
+
+
+def test_too_few_salts_are_refused() -> None:
+    few = (salt for salt, _ in zip(salts(), range(3), strict=False))
+    with pytest.raises(Invalid, match="fewer salts"):
+        credential.issue(about(), MAP.split(passport()).fields, MAP, KEY, few)
+
+
+def changed_payload(**members: Any) -> str:
+    payload = {**Jwt.parse(issued().jwt, "it").payload, **members}
+    return sdjwt.sign({k: v for k, v in payload.items() if v is not None}, KEY, credential.TYPE) + "~"
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"vct": "other"}, "not a passport credential"),
+        ({"iss": "did:web:other.example"}, "names an issuer"),
+        ({"version": "1"}, "lacks"),
+        ({"version": True}, "lacks"),
+        ({"sub": None}, "lacks"),
+        ({"supersedes": 3}, "version before"),
+        ({"groups": []}, "no groups"),
+        ({"groups": {"public-model": []}}, "not an object of groups"),
+        ({"groups": {"public-model": {"plain": 1}}}, "not made of fields"),
+        ({"groups": {"public-model": {"plain": {"/a": 1}}}}, "not made of fields"),
+        ({"iat": NOW // 1000 + 1}, "in the future"),
+    ],
+)
+def test_a_credential_that_contradicts_itself_is_refused(members: dict[str, Any], reason: str) -> None:
+    with pytest.raises(PeerError, match=reason):
+        Credential.read(changed_payload(**members), KEYS, lambda at: at <= NOW // 1000)
+
+
+def test_another_type_of_token_is_no_credential() -> None:
+    token = sdjwt.sign(Jwt.parse(issued().jwt, "it").payload, KEY, "JWT")
+    with pytest.raises(PeerError, match="not a passport credential"):
+        Credential.read(f"{token}~", KEYS)
+
+
+def test_a_file_proves_every_field_offline() -> None:
+    report = verify(Bundle.parse(json.loads(json.dumps(bundle().to_json()))), KEYS)
+    assert report.ok
+    doc = report.to_json()
+    row = next(row for row in doc["fields"] if row["field"] == "/materials/composition")
+    assert (row["class"], row["issuer"], row["key"]) == ("restricted-model", MAKER, KEY.kid)
+    assert row["issuedAt"] == NOW // 1000 * 1000
+    assert {hidden.keys() == {"class", "digest"} for hidden in doc["hidden"]} == {True}
+
+
+def flipped(text: str, at: int) -> str:
+    return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+
+
+def test_every_flipped_character_of_a_credential_is_caught() -> None:
+    text = bundle().presentation
+    for at in range(0, len(text), 97):
+        if text[at] in "~.":
+            continue
+        report = verify(bundle(presentation=flipped(text, at)), KEYS)
+        assert not report.ok, at
+
+
+def test_a_changed_group_is_named() -> None:
+    presentation = SdJwt.parse(bundle().presentation)
+    number = next(
+        i for i, d in enumerate(presentation.disclosures) if sdjwt.Disclosure.parse(d).name == "materials/composition"
+    )
+    raw = base64.urlsafe_b64decode(presentation.disclosures[number] + "==")
+    spoilt = base64.urlsafe_b64encode(raw.replace(b"25.4", b"26.4")).rstrip(b"=").decode()
+    disclosures = (*presentation.disclosures[:number], spoilt, *presentation.disclosures[number + 1 :])
+    text = replace(presentation, disclosures=disclosures).text
+    report = verify(bundle(presentation=text), KEYS)
+    detail = report.checks["credential"].detail
+    assert "materials/composition" in detail
+    assert f"/disclosures/{number}" in detail
+    assert report.credential is None
+    assert report.to_json()["fields"] == []
+
+
+def test_a_changed_aspect_is_named() -> None:
+    aspect: dict[str, Any] = json.loads(json.dumps(bundle().aspect))
+    aspect["performance"]["dynamic"]["fullCycles"]["value"] = 1
+    report = verify(bundle(aspect=aspect), KEYS)
+    assert report.checks["credential"].ok
+    assert "/performance/dynamic/fullCycles/value" in report.checks["aspect"].detail
+
+
+@pytest.mark.parametrize(
+    ("changed", "check"),
+    [
+        ({"audience": "did:web:else.example"}, "binding"),
+        ({"nonce": "m"}, "binding"),
+        ({"agreement_id": "b"}, "binding"),
+        ({"fetched_at": NOW + 3_600_000}, "binding"),
+        ({"fetched_at": NOW - 3_600_000}, "credential"),
+        ({"semantic_id": "urn:samm:x:1.0.0#X"}, "aspect"),
+        ({"aspect_signature": "x"}, "aspect"),
+        ({"presentation": "x"}, "credential"),
+        ({"presentation": issued().jwt + "~"}, "binding"),
+        ({"did_document": did_document("did:web:other.example", [OTHER])}, "issuer"),
+    ],
+)
+def test_what_does_not_hold_is_named(changed: dict[str, Any], check: str) -> None:
+    report = verify(bundle(**changed), KEYS)
+    assert not report.checks[check].ok
+    assert not report.ok
+
+
+def test_keys_of_somebody_else_prove_nothing() -> None:
+    report = verify(bundle(), keys_in(did_document("did:web:other.example", [OTHER])))
+    assert [name for name, check in report.checks.items() if check.ok] == []
+
+
+def test_a_presentation_bound_by_another_party_is_refused() -> None:
+    shown = SdJwt(issued().jwt)
+    bound = sdjwt.bind(shown, OTHER, audience="a", nonce="n", now_s=NOW // 1000)
+    with pytest.raises(PeerError, match="the holder is"):
+        credential.binding_key(bound)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "type",
+        "credential",
+        "aspectSignature",
+        "semanticId",
+        "audience",
+        "nonce",
+        "agreementId",
+        "fetchedAt",
+        "didDocument",
+    ],
+)
+def test_a_bundle_that_lacks_something_is_none(member: str) -> None:
+    doc = bundle().to_json()
+    del doc[member]
+    with pytest.raises(PeerError) as refused:
+        Bundle.parse(doc)
+    assert refused.value.pointer
+
+
+def test_a_did_document_without_keys_says_so() -> None:
+    with pytest.raises(PeerError, match="JSON object with an id"):
+        keys_in([])
+    with pytest.raises(PeerError, match="has no key"):
+        keys_in(did_document(MAKER, [KEY]))("did:web:maker.example#gone")

@@ -1,0 +1,40 @@
+"""What changed between two passports."""
+
+import pytest
+
+from connector.passport.diff import changes
+from connector.passport.disclosure import class_map
+from connector.protocol.errors import Invalid
+from tests.unit.passport_world import passport
+
+
+def test_each_place_is_told_with_its_class() -> None:
+    before, after = passport(), passport()
+    after["performance"]["dynamic"]["stateOfCharge"]["value"] = 12
+    del after["sources"][1]
+    after["characteristics"]["warranty"]["note"] = "new"
+    assert [(c.kind, c.place, c.disclosure_class) for c in changes(before, after, class_map())] == [
+        ("added", "/characteristics/warranty/note", "public-model"),
+        ("changed", "/performance/dynamic/stateOfCharge/value", "individual"),
+        ("removed", "/sources/1", "commercial.documents"),
+    ]
+
+
+def test_equal_passports_have_no_changes() -> None:
+    assert changes(passport(), passport(), class_map()) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "count"), [(1, 1.0, 0), (1, True, 1), (0, False, 1), ([], {}, 1), (None, "", 1)]
+)
+def test_values_are_compared_as_json_has_them(one: object, other: object, count: int) -> None:
+    assert len(changes(one, other, class_map())) == count
+
+
+def test_what_has_no_end_is_refused() -> None:
+    one: list[object] = [1]
+    other: list[object] = [2]
+    for _ in range(200):
+        one, other = [one], [other]
+    with pytest.raises(Invalid, match="deeper"):
+        changes(one, other, class_map())
