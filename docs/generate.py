@@ -26,6 +26,7 @@ import yaml
 import connector
 from connector import config
 from connector.cli import main as command_line
+from connector.cli.connection import URL_VARIABLE
 from connector.exchange import events
 from connector.metrics.table import TABLE
 from connector.protocol import negotiation, transfer
@@ -109,15 +110,14 @@ def _command(name: str, command: click.Command) -> str:
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc((command.help or "").replace("\b\n", "")))
     written = [f"## {name}", text, f"`{usage}`"]
-    rows = [_option(o, context) for o in command.params if isinstance(o, click.Option) and o.name not in _COMMON]
+    on_node = any(o.envvar == URL_VARIABLE for o in command.params)
+    common = {"as_json", "url", "key"} if on_node else {"as_json"}
+    rows = [_option(o, context) for o in command.params if isinstance(o, click.Option) and o.name not in common]
     if rows:
         written.append(table(("Option", "What it is"), iter(rows)))
-    if {o.name for o in command.params} >= _COMMON:
+    if on_node:
         written.append("Speaks with a node.")
     return "\n\n".join(written)
-
-
-_COMMON: Final = frozenset({"url", "key", "as_json"})
 
 
 def _option(option: click.Option, context: click.Context) -> tuple[str, str]:
@@ -203,6 +203,20 @@ def _first_line(found: ast.ClassDef) -> str:
     return (ast.get_docstring(found) or "").partition("\n")[0]
 
 
+def rooms() -> str:
+    """Every package of the product, in its own words."""
+
+    def rows() -> Iterator[tuple[str, str]]:
+        for package in sorted(_SOURCES.glob("*/__init__.py")):
+            text = ast.get_docstring(ast.parse(package.read_text(encoding="utf-8"))) or ""
+            yield (
+                f"[`{package.parent.name}/`](../connector/{package.parent.name})",
+                text.partition("\n\n")[0].replace("\n", " "),
+            )
+
+    return table(("Package", "What is in it"), rows())
+
+
 def how_tos() -> str:
     """A link to every page below docs/how-to, by its title."""
     found = (
@@ -222,6 +236,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "plug-ins": plug_ins,
     "ports": ports,
     "refusals": refusals,
+    "rooms": rooms,
     "how-tos": how_tos,
 }
 PAGES: Final = pages()

@@ -124,6 +124,7 @@ def test_every_command_with_its_options_is_on_its_page() -> None:
         everywhere = {"--json"} | ({"--url", "--key"} if "Speaks with a node." in entry else set())
         assert [opt for opt in spelled - everywhere if f"`{opt}" not in entry] == [], name
         assert entry, name
+        assert "--json" in spelled, name
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "docs" / "openapi").glob("*.yaml")), ids=lambda file: file.stem)
