@@ -78,9 +78,10 @@ class Credentials:
         made = await self._api.post(f"{_ROOT}/requests", body)
         return await self.requested(made["@id"])
 
-    async def requested(self, request_id: str) -> CredentialRequest:
-        """A request as the node knows it."""
-        return CredentialRequest.of(await self._api.get(path("v3", "credentials", "requests", request_id)))
+    async def requested(self, request_id: str, *, wait_s: float = 0.0) -> CredentialRequest:
+        """A request as the node knows it. wait_s: when it is decided, or after so many seconds."""
+        where, wait = path("v3", "credentials", "requests", request_id), "ISSUED,REJECTED" if wait_s else None
+        return CredentialRequest.of(await self._api.get(where, wait=wait, timeout_s=wait_s))
 
     async def status(self, request_id: str) -> str:
         """How far the issuer says that a request is: RECEIVED, REJECTED or ISSUED."""

@@ -80,7 +80,7 @@ class Engine:
             for wake, worth in self._waiters.get(event.record.id, {}).items():
                 if worth(event):
                     wake.set()
-        for changed in commit.changed:
+        for changed in (*commit.changed, *commit.dropped):
             for wake in self._waiters.get(changed, ()):
                 wake.set()
         self._steps.note(commit)

@@ -62,6 +62,7 @@ def answered(tx: Tx, request: CredentialRequest, receipt: Receipt | None, reason
     else:
         log.warning("credential request refused", issuer=request.issuer, wanted=request.wanted, reason=reason)
         request = replace(request, updated_at=now, state=Asked.REJECTED, error=reason[:2000])
+        tx.drop_messages(request.id)  # which lets those know who wait for its end
     tx.credential_requests.save(request)
 
 
