@@ -13,6 +13,7 @@ import click
 import orjson
 
 from connector.cli.connection import on_node
+from connector.cli.find import find
 from connector.cli.publish import JSON_FILE, read_json
 from connector.cli.terminal import Said, json_option, refusals, say
 from connector.client import Client, For, template
@@ -28,6 +29,9 @@ _NO_PARTNERS: Final = "open"
 @click.group()
 def passport() -> None:
     """Battery passports: signed once, disclosed in part."""
+
+
+passport.add_command(find)
 
 
 @passport.command()

@@ -27,6 +27,7 @@ from connector.client.exchanging import (
     one_dataset,
     reached,
 )
+from connector.client.finding import Found, find
 from connector.client.model import (
     Agreement,
     Asset,
@@ -64,6 +65,7 @@ __all__ = [
     "Entry",
     "Fault",
     "Fetched",
+    "Found",
     "For",
     "Negotiation",
     "Offer",
@@ -130,6 +132,21 @@ class Client:
         transfer = await self.transfers.pull(agreement_id, timeout_s=timeout_s)
         reached(transfer, "STARTED")
         return transfer.id
+
+    async def find(
+        self,
+        code: str,
+        *,
+        provider: str | None = None,
+        semantic_id: str | None = None,
+        timeout_s: float = WAIT_S,
+    ) -> Found:
+        """From what stands on a battery to its passport: registry, contract, transfer, data, verification.
+
+        provider: a DID or BPN, for codes that do not say whose battery it is. Look at `fetched.verified` before using
+        anything. The transfer goes on, so that the next scan is fast.
+        """
+        return await find(self.api, code, provider=provider, semantic_id=semantic_id, timeout_s=timeout_s)
 
     async def obtain(
         self,

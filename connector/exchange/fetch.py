@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from connector.exchange import edrs
 from connector.exchange.node import Node
+from connector.exchange.ports import Answer
+from connector.exchange.records import Edr
 from connector.passport.verification import PAYLOAD_SEMANTIC_ID, PAYLOAD_SIGNATURE, Verification
 from connector.protocol.errors import Unreachable
 
 _OK = range(200, 300)
+_DENIED = (401, 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,25 @@ class Fetched:
     verification: Verification | None
 
 
+class Denied(Unreachable):
+    """The provider's data plane does not take our token (any more)."""
+
+
+async def ask(node: Node, edr: Edr, path: str, *, method: str = "GET", body: bytes | None = None) -> Answer:
+    """Call the endpoint of a running pull; `path` is appended to it, `body` is JSON. Raise Denied or Unreachable."""
+    url = edr.address["endpoint"] + path
+    node.wire.check(url)
+    headers = {"Authorization": edr.address.get("authorization", "")}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    answer = await node.wire.send(method, url, headers=headers, body=body)
+    if answer.status not in _OK:
+        kind = Denied if answer.status in _DENIED else Unreachable
+        said = answer.body[:200].decode(errors="replace")
+        raise kind(f"the data plane of {edr.provider_id} answered {answer.status}: {said}")
+    return answer
+
+
 async def fetch(node: Node, transfer_id: str, *, path: str = "", semantic_id: str | None = None) -> Fetched:
     """GET the data of a running pull; `path` is appended to its endpoint.
 
@@ -31,12 +53,7 @@ async def fetch(node: Node, transfer_id: str, *, path: str = "", semantic_id: st
     payload is held to the aspect model that it claims. Raise NotFound (no running pull) or Unreachable.
     """
     edr = await edrs.data_address(node, transfer_id)
-    url = edr.address["endpoint"] + path
-    node.wire.check(url)
-    answer = await node.wire.send("GET", url, headers={"Authorization": edr.address.get("authorization", "")})
-    if answer.status not in _OK:
-        said = answer.body[:200].decode(errors="replace")
-        raise Unreachable(f"the data plane of {edr.provider_id} answered {answer.status}: {said}")
+    answer = await ask(node, edr, path)
     claimed = answer.headers.get(PAYLOAD_SEMANTIC_ID)
     wanted = semantic_id or claimed
     proven = wanted is not None or PAYLOAD_SIGNATURE in answer.headers

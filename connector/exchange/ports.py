@@ -5,7 +5,7 @@ function cannot await, so no lock outlives a network call; it may be run again i
 must not have effects of its own.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -254,6 +254,20 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Finish what is running and release the database."""
+        ...
+
+
+class Waiter(Protocol):
+    """Waits for what a process comes to: the engine."""
+
+    async def wait_until(
+        self,
+        identifier: str,
+        reached: Callable[[], Awaitable[bool]],
+        seconds: float,
+        worth: Callable[[Happened], bool] = ...,
+    ) -> None:
+        """Return when `reached` says so or the time is over; ask it again after each event that is `worth` it."""
         ...
 
 

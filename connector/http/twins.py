@@ -35,7 +35,12 @@ def twins_app(node: Node, api_key: str) -> web.Application:
 
 def twins_routes() -> Sequence[web.RouteDef]:
     """Every route of the surface, relative to where it is mounted."""
-    return [web.route(method, template, _answering(template)) for method, template in TABLE]
+    return [
+        web.get(template, _answering(template))
+        if method == "GET"
+        else web.route(method, template, _answering(template))
+        for method, template in TABLE
+    ]
 
 
 def _answering(template: str) -> Handler:

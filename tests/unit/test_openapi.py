@@ -23,6 +23,7 @@ from connector.http.health import health_routes
 from connector.http.management import management_routes
 from connector.http.metrics import metrics_routes
 from connector.http.public import public_routes
+from connector.http.twins import TWINS_PATH, twins_app
 from connector.identity.did import parse_did_document
 from connector.protocol import catalog, negotiation_messages, transfer_messages
 from connector.protocol.did_services import find_dsp_endpoints
@@ -52,6 +53,12 @@ def data_plane() -> web.Application:
     return app
 
 
+def twins() -> web.Application:
+    app = web.Application()
+    app.add_subapp(TWINS_PATH, twins_app(cast("Node", None), "key"))  # nor a node, again
+    return app
+
+
 @dataclass(frozen=True)
 class Surface:
     """A file and its application. `open_to_all`: paths without any proof of who asks."""
@@ -69,6 +76,7 @@ SURFACES = (
     Surface("management", management, "apiKey", r"/check/.*|/metrics"),
     Surface("dsp", dsp, "selfIssuedToken", r".*/\.well-known/.*"),
     Surface("data-plane", data_plane, "accessToken"),
+    Surface("twins", twins, "apiKey"),
 )
 
 

@@ -12,8 +12,10 @@ from typing import Final
 
 from aiohttp import web
 
+from connector.exchange.find import Finder
 from connector.exchange.node import Node
 from connector.exchange.passports import BATTERY_PASSPORT
+from connector.exchange.ports import Waiter
 from connector.exchange.publish import PASSPORT_STORE
 from connector.exchange.twins import TWIN_REGISTRY
 from connector.http.health import Check, health_routes, store_check
@@ -28,20 +30,21 @@ from connector.http.management import (
     discovery,
     edrs,
     equipment,
+    finding,
     passports,
     payloads,
     policydefinitions,
     transferprocesses,
     vault,
 )
-from connector.http.management.border import MAX_BODY, NODE, WAITER, Waiter, bodies, guard, render
+from connector.http.management.border import MAX_BODY, NODE, WAITER, bodies, guard, render
 from connector.http.metrics import metrics_routes
 from connector.http.middleware import application
 from connector.protocol.errors import Invalid
 
 _RESOURCES: Final = (
     *(assets, policydefinitions, contractdefinitions, catalog, contractnegotiations, contractagreements),
-    *(transferprocesses, edrs, payloads, passports, vault, discovery, equipment, credentials, deadletters),
+    *(transferprocesses, edrs, payloads, passports, finding, vault, discovery, equipment, credentials, deadletters),
 )
 SOURCE_TYPES: Final = ("HttpData", "ProxyHttpData", "File", PASSPORT_STORE, BATTERY_PASSPORT, TWIN_REGISTRY)
 
@@ -75,6 +78,7 @@ def management_app(
         raise Invalid("the management API needs a base path other than / and an API key")
     api = web.Application(middlewares=[guard(api_key), bodies], client_max_size=MAX_BODY)
     api[NODE], api[WAITER] = node, engine
+    api[finding.FINDER] = Finder(node, engine)
     api[equipment.PLANE] = equipment.EmbeddedPlane(data_url, tuple(source_types))
     api.add_routes(management_routes())
     app = application(render, max_bytes=MAX_BODY)

@@ -5,35 +5,21 @@ wrong, 502 for a counterparty that cannot be asked. `path` is a JSON pointer int
 """
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Mapping
+from typing import Final
 
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from connector.exchange.node import Node
-from connector.exchange.records import Happened
+from connector.exchange.ports import Waiter
 from connector.http.body import read_json
 from connector.protocol.errors import ConnectorError, LocalError, PeerError, Unreachable
 
 MAX_BODY: Final = 16 << 20
 """Bytes; payloads of the passport store come through here, whole."""
 KEY_HEADER: Final = "X-Api-Key"
-
-
-class Waiter(Protocol):
-    """What the API needs of the node's engine."""
-
-    async def wait_until(
-        self,
-        identifier: str,
-        reached: Callable[[], Awaitable[bool]],
-        seconds: float,
-        worth: Callable[[Happened], bool] = ...,
-    ) -> None:
-        """Return when `reached` says so or the time is over; ask it again after each event that is `worth` it."""
-        ...
 
 
 NODE: Final = web.AppKey("node", Node)

@@ -113,10 +113,10 @@ async def _fetch(request: web.Request) -> web.Response:
     if path and not path.startswith(("/", "?")):
         raise Invalid("path is what follows the endpoint: it begins with / or ?", "/path", path)
     ident = reading.named(request)
-    return answer(_fetched(await fetch.fetch(request.app[NODE], ident, path=path, semantic_id=semantic_id)))
+    return answer(fetched(await fetch.fetch(request.app[NODE], ident, path=path, semantic_id=semantic_id)))
 
 
-def _fetched(got: fetch.Fetched) -> dict[str, Any]:
+def fetched(got: fetch.Fetched) -> dict[str, Any]:
     """`ok` is null for data that came without proof and was not expected to have one."""
     encoding, payload = _payload(got)
     return {

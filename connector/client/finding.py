@@ -1,0 +1,40 @@
+"""`/v3/passports/find`: from what stands on a battery to its passport."""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from connector.client.api import Api
+from connector.client.model import Doc, Fetched
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passport, and by which way it was had: `steps` are for people, the ids for further requests."""
+
+    provider: str
+    shell_id: str
+    asset_id: str
+    transfer_id: str
+    steps: tuple[str, ...]
+    fetched: Fetched
+    raw: Doc = field(repr=False)
+
+    @classmethod
+    def of(cls, doc: Doc) -> Self:
+        """Read the API's answer."""
+        return cls(
+            provider=str(doc.get("provider", "")),
+            shell_id=str(doc.get("shellId", "")),
+            asset_id=str(doc.get("assetId", "")),
+            transfer_id=str(doc.get("transferId", "")),
+            steps=tuple(map(str, doc.get("steps", ()))),
+            fetched=Fetched.of(doc),
+            raw=doc,
+        )
+
+
+async def find(api: Api, code: str, *, provider: str | None, semantic_id: str | None, timeout_s: float) -> Found:
+    """Have our node do all of it; see `Client.find`."""
+    asked = {"code": code, "provider": provider, "semanticId": semantic_id}
+    body = {name: value for name, value in asked.items() if value}
+    return Found.of((await api.call("POST", "/v3/passports/find", body, timeout_s=timeout_s)).body)
