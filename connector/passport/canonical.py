@@ -28,7 +28,7 @@ _MOST_ZEROS: Final = 6
 """ECMA-262, Number::toString: 0.000001 is written plainly, the next smaller power of ten is 1e-7."""
 
 _Path = tuple[str | int, ...]
-_quote: Final = json.JSONEncoder(ensure_ascii=False).encode  # escapes what RFC 8785, section 3.2.2.2, escapes
+_quote: Final[Callable[[str], str]] = json.encoder.encode_basestring  # escapes what RFC 8785, section 3.2.2.2, escapes
 _LITERALS: Final = {True: "true", False: "false", None: "null"}
 
 
@@ -67,7 +67,8 @@ def _write(value: object, path: _Path, put: Callable[[str], None]) -> None:
         raise Invalid(f"the value is nested deeper than {MAX_DEPTH} levels", pointer(path[:8]))
     match value:
         case str():
-            _utf16(value, path)
+            if not value.isascii():
+                _utf16(value, path)
             put(_quote(value))
         case dict():
             _write_members(value, path, put)
@@ -87,14 +88,16 @@ def _write(value: object, path: _Path, put: Callable[[str], None]) -> None:
 
 
 def _write_members(value: dict[object, object], path: _Path, put: Callable[[str], None]) -> None:
-    names = []
+    names: list[str] = []
+    plain = True
     for name in value:
         if not isinstance(name, str):
             raise Invalid(f"a member name is a {type(name).__name__}, not a string", pointer(path))
-        names.append((_utf16(name, path), name))
-    names.sort()
+        plain = plain and name.isascii()
+        names.append(name)
+    names.sort(key=None if plain else lambda name: _utf16(name, path))  # ASCII has one order in every encoding
     put("{")
-    for position, (_, name) in enumerate(names):
+    for position, name in enumerate(names):
         put(f",{_quote(name)}:" if position else f"{_quote(name)}:")
         _write(value[name], (*path, name), put)
     put("}")

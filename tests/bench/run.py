@@ -5,6 +5,7 @@
     exchange    whole exchanges, reused agreements, negotiations, pulls and streams through a fresh pair of nodes
     catalog     the first page and one asset by id, over stocks of different sizes
     schema      loading an aspect model, cold and cached, and validations beside those of jsonschema
+    passport    publishing passports, and disclosing and verifying one
     trust       what it costs to verify a sender by its credentials, in processor time
     elsewhere   an independent measuring program on the same pair, and with --edc a real EDC pair in turns with ours
 
@@ -28,7 +29,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from connector.sandbox.nodes import sandbox  # noqa: E402 - after the path is set
-from tests.bench import catalogs, elsewhere, exchanging, floor, resting, validating, verifying  # noqa: E402 - after the path is set
+from tests.bench import catalogs, elsewhere, exchanging, floor, publishing, resting, validating, verifying  # noqa: E402 - after the path is set
 from tests.bench.bare import bare  # noqa: E402 - after the path is set
 from tests.bench.exchanging import Rounds  # noqa: E402 - after the path is set
 from tests.bench.floor import Floor  # noqa: E402 - after the path is set
@@ -37,7 +38,7 @@ from tests.bench.report import Report, write_section  # noqa: E402 - after the p
 
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
 TOOLS: Final = ROOT.parent / "shared" / "tools"
-PARTS: Final = ("rest", "exchange", "catalog", "schema", "trust", "elsewhere")
+PARTS: Final = ("rest", "exchange", "catalog", "schema", "passport", "trust", "elsewhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class Run:
                 "exchange": lambda: self._exchange(source),
                 "catalog": self._catalog,
                 "schema": self._schema,
+                "passport": self._passport,
                 "trust": self._trust,
                 "elsewhere": self._elsewhere,
             }
@@ -136,6 +138,10 @@ class Run:
 
     async def _schema(self) -> None:
         await validating.measure(self.folder / "schemas", self.plan.starts, self.plan.rounds.repeats * 2, self.report)
+
+    async def _passport(self) -> None:
+        async with sandbox(2) as box:
+            await publishing.measure(box, self.plan.floor, self.plan.rounds.repeats, self.report)
 
     async def _trust(self) -> None:
         await verifying.measure(self.plan.floor, self.report)
