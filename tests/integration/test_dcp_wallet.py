@@ -1,0 +1,435 @@
+"""The holder scenarios of DCP 1.0 against a started node, over HTTP and with exact answers.
+
+These are what the official kit asks for under `presentation.cs` and `issuance.cs`, in the form of DCP 1.0 (the kit
+accepts any status from 400 to 500), and what else a stranger may try. Each refusal has a line in the log.
+"""
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from connector.exchange import credentials
+from connector.exchange.records import Asked
+from connector.identity.credentials import Profile, VerifiableCredential
+from connector.identity.dcp_messages import CredentialObject, CredentialOfferMessage, PresentationQueryMessage
+from connector.identity.did import parse_did_document
+from connector.identity.jws import CompactJws
+from connector.identity.keys import SigningKey
+from connector.identity.presentations import VerifiablePresentation
+from connector.identity.sts import issue_access_token
+from tests.integration.dcp_world import DAY_MS, now_ms
+from tests.integration.wallet_world import SECRET, Holder, Others, holder, others
+
+DCP = "org.eclipse.dspace.dcp.vc.type"
+MEMBERSHIP, SENSITIVE = "MembershipCredential", "SensitiveDataCredential"
+BOTH = f"{DCP}:{MEMBERSHIP}:read {DCP}:{SENSITIVE}:read"
+ONE = f"{DCP}:{MEMBERSHIP}:read"
+QUERY = "/presentations/query"
+
+
+class World:
+    """A holder with two credentials, and everybody else."""
+
+    def __init__(self, node: Holder, people: Others) -> None:
+        self.node, self.people = node, people
+        self.verifier, self.issuer, self.stranger = (people[name] for name in ("verifier", "issuer", "stranger"))
+
+    async def access(self, scopes: str = BOTH, audience: str | None = None) -> str:
+        """An access token from the node's token service."""
+        status, doc = await self.node.token(audience or self.verifier.did, scopes)
+        assert status == 200
+        return str(CompactJws.parse(doc["access_token"]).payload["token"])
+
+    async def header(self, scopes: str = BOTH, by: str = "verifier", **changes: Any) -> str:
+        token = changes.pop("token") if "token" in changes else await self.access(scopes)
+        return self.people[by].header(self.node.did, token=token, **changes)
+
+    async def shown(self, header: str, *scopes: str) -> list[str]:
+        """Types that are shown, in a presentation that is good for the verifier."""
+        status, doc = await self.node.post(QUERY, header, query(*scopes))
+        assert (status, doc["type"]) == (200, "PresentationResponseMessage")
+        found = []
+        for presented in doc["presentation"]:
+            presentation = VerifiablePresentation.parse(presented)
+            presentation.check(holder=self.node.did, audience=self.verifier.did, now=now_ms())
+            async with self.node.http.get(f"{self.node.running.public.url}/.well-known/did.json") as answer:
+                document = parse_did_document(await answer.json(content_type=None), self.node.did)
+            key = document.methods[presentation.jws.header["kid"]]
+            assert key is not None
+            assert key.verify("ES256", presentation.jws.signing_input, presentation.jws.signature)
+            found += [name for credential in presentation.credentials for name in credential.types]
+        return sorted(found)
+
+    async def refused(self, path: str, header: str | None, doc: object, **headers: str) -> tuple[int, str | None]:
+        """(status, check in the log); the answer says no more than the kind of it."""
+        with capture_logs() as logs:
+            status, answer = await self.node.post(path, header, doc, **headers)
+        lines = [entry for entry in logs if entry["event"] == "denied"]
+        assert all(line["reason"] not in str(answer) for line in lines)
+        assert answer["errors"]
+        return status, lines[0]["check"] if lines else None
+
+
+def query(*scopes: str, **changes: Any) -> dict[str, Any]:
+    message = PresentationQueryMessage(scope=scopes or (ONE,)).to_json() | changes
+    return {name: value for name, value in message.items() if value is not None}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with others() as people:
+        trusted = {people["issuer"].did: [MEMBERSHIP, SENSITIVE]}
+        async with holder(tmp_path, trusted, identity={"scopes": [ONE]}) as node:
+            await node.hold(people.vc(node.did, MEMBERSHIP), people.vc(node.did, SENSITIVE))
+            yield World(node, people)
+
+
+class TestPresentations:
+    async def test_scopes_by_type_show_both_signed(self, world: World) -> None:
+        scopes = [f"{DCP}:{MEMBERSHIP}:read", f"{DCP}:{SENSITIVE}:read"]
+        assert await world.shown(await world.header(), *scopes) == [MEMBERSHIP, SENSITIVE]
+
+    async def test_less_than_granted_is_shown_if_less_is_asked_for(self, world: World) -> None:
+        assert await world.shown(await world.header(BOTH), f"{DCP}:{SENSITIVE}:read") == [SENSITIVE]
+
+    async def test_more_than_granted_is_not_shown(self, world: World) -> None:
+        """Scope escalation: 2xx with what was granted."""
+        assert await world.shown(await world.header(ONE), ONE, f"{DCP}:{SENSITIVE}:read") == [MEMBERSHIP]
+        assert await world.shown(await world.header(ONE), f"{DCP}:{SENSITIVE}:read") == []
+
+    async def test_a_scope_without_an_operation_is_for_reading(self, world: World) -> None:
+        assert await world.shown(await world.header(ONE), f"{DCP}:{MEMBERSHIP}") == [MEMBERSHIP]
+
+    async def test_the_right_to_write_shows_nothing(self, world: World) -> None:
+        header = await world.header(f"{DCP}:{MEMBERSHIP}:write")
+        assert await world.shown(header, ONE) == []
+
+    async def test_an_access_token_counts_once(self, world: World) -> None:
+        token = await world.access()
+        assert await world.shown(await world.header(token=token)) == [MEMBERSHIP]
+        assert await world.refused(QUERY, await world.header(token=token), query()) == (401, "access-token")
+
+    async def test_a_jti_counts_once(self, world: World) -> None:
+        first, second = await world.header(jti="same"), await world.header(jti="same")
+        assert await world.shown(first) == [MEMBERSHIP]
+        assert await world.refused(QUERY, second, query()) == (401, "si-token")
+
+    async def test_a_token_for_the_protocol_is_not_taken_here_again(self, world: World) -> None:
+        """One memory of used tokens for all surfaces."""
+        header = await world.header()
+        async with world.node.http.post(
+            f"{world.node.running.public.url}/api/v1/dsp/2025-1/catalog/request",
+            json={},
+            headers={"Authorization": header},
+        ) as answer:
+            assert answer.status == 401  # the verifier has no wallet
+        assert await world.refused(QUERY, header, query()) == (401, "si-token")
+
+    @pytest.mark.parametrize(
+        ("changes", "check"),
+        [
+            ({"sub": "did:web:somebody.example"}, "si-token"),
+            ({"iss": "did:web:somebody.example"}, "si-token"),
+            ({"aud": "did:web:somebody.example"}, "si-token"),
+            ({"nbf": time.time() + 3600}, "si-token"),
+            ({"iat": int(time.time()) - 3600, "exp": int(time.time()) - 3000}, "si-token"),
+            ({"iat": int(time.time()) + 3600, "exp": int(time.time()) + 4000}, "si-token"),
+            ({"jti": None}, "si-token"),
+            ({"token": None}, "access-token"),
+            ({"token": "garbage"}, "access-token"),
+            ({"token": 7}, "access-token"),
+        ],
+    )
+    async def test_a_bad_token_is_refused_with_401(self, world: World, changes: dict[str, Any], check: str) -> None:
+        assert await world.refused(QUERY, await world.header(**changes), query()) == (401, check)
+
+    async def test_without_a_header_or_with_another_scheme(self, world: World) -> None:
+        bare = (await world.header()).removeprefix("Bearer ")
+        for header in (None, "", bare, f"Basic {bare}", "Bearer "):
+            assert await world.refused(QUERY, header, query()) == (401, "header")
+        assert await world.refused(QUERY, "Bearer garbage", query()) == (401, "si-token")
+
+    async def test_a_token_with_another_key_is_refused(self, world: World) -> None:
+        header = await world.header(key=SigningKey.generate(world.verifier.did))
+        assert await world.refused(QUERY, header, query()) == (401, "si-token")
+
+    async def test_an_access_token_that_was_given_to_another_is_refused(self, world: World) -> None:
+        header = await world.header(by="stranger", token=await world.access())
+        assert await world.refused(QUERY, header, query()) == (401, "access-token")
+
+    async def test_an_access_token_of_ones_own_making_is_refused(self, world: World) -> None:
+        forged = issue_access_token(
+            SigningKey.generate(world.node.did), world.verifier.did, [ONE], jti="x", now=now_ms()
+        )
+        assert await world.refused(QUERY, await world.header(token=forged), query()) == (401, "access-token")
+
+    async def test_a_self_issued_token_of_ours_opens_nothing(self, world: World) -> None:
+        """What we sent to a partner is signed by us, but is no access token."""
+        _, doc = await world.node.token(world.verifier.did, ONE)
+        header = await world.header(token=doc["access_token"])
+        assert await world.refused(QUERY, header, query()) == (401, "access-token")
+
+    async def test_both_or_neither_way_of_asking_is_400(self, world: World) -> None:
+        definition = {"id": "d", "input_descriptors": [{"id": "i"}]}
+        for doc in (
+            query(presentationDefinition=definition),
+            query(scope=None),
+            query(scope=[]),
+            query(scope=None, presentationDefinition={}),
+            query(presentationDefinition=None) | {"presentationDefinition": None},
+            query(scope=["no scope"]),
+            query(scope="x:y") | {"scope": 7},
+            query(type="Other"),
+            query(**{"@context": ["https://other.example"]}),
+            [],
+            None,
+        ):
+            assert await world.refused(QUERY, await world.header(), doc) == (400, None), doc
+
+    async def test_a_presentation_definition_is_501(self, world: World) -> None:
+        doc = query(scope=None, presentationDefinition={"id": "d", "input_descriptors": [{"id": "i"}]})
+        assert await world.refused(QUERY, await world.header(), doc) == (501, None)
+
+    async def test_other_media_types_are_415_and_too_much_is_413(self, world: World) -> None:
+        header = await world.header()
+        assert (await world.refused(QUERY, header, query(), **{"Content-Type": "text/plain"}))[0] == 415
+        assert (await world.refused(QUERY, await world.header(), query(x="a" * (1 << 20))))[0] == 413
+        assert (await world.refused(QUERY, await world.header(), query(scope=["a:b"] * 65)))[0] == 400
+
+    async def test_expired_credentials_are_not_shown(self, world: World) -> None:
+        await world.node.hold(world.people.vc(world.node.did, MEMBERSHIP, valid_until=now_ms() - 60_000))
+        assert await world.shown(await world.header()) == []
+
+    async def test_credentials_of_both_data_models_come_in_two_presentations(self, world: World) -> None:
+        await world.node.hold(world.people.vc(world.node.did, SENSITIVE, profile=Profile.VC20))
+        status, doc = await world.node.post(QUERY, await world.header(), query(ONE, f"{DCP}:{SENSITIVE}"))
+        assert status == 200
+        assert [type(item) for item in doc["presentation"]] == [str, dict]
+        assert doc["presentation"][1]["type"] == "EnvelopedVerifiablePresentation"
+
+    async def test_only_post_and_only_these_paths(self, world: World) -> None:
+        async with world.node.http.get(world.node.url + QUERY) as answer:
+            assert answer.status == 405
+        assert (await world.refused("/other", await world.header(), query()))[0] == 404
+
+
+class TestStorage:
+    async def deliver(self, world: World, *jwts: str, **changes: Any) -> tuple[int, Any]:
+        header = world.issuer.header(world.node.did)
+        return await world.node.post("/credentials", header, world.people.message(*jwts, **changes))
+
+    async def test_a_trusted_issuer_delivers(self, world: World) -> None:
+        jwt = world.people.vc(world.node.did)
+        for _ in range(2):  # a delivery may be repeated
+            assert await self.deliver(world, jwt) == (200, None)
+        assert jwt in [held.jwt for held in await world.node.held()]
+        assert len(await world.node.held()) == 2, "the newer membership replaces the older"
+
+    async def test_formats_in_the_wild_are_taken(self, world: World) -> None:
+        for name in ("vc11-sl2021/jwt", "vc10-sl2021/jwt", "VC1_0_JWT", "jwt"):
+            doc = world.people.message(world.people.vc(world.node.did))
+            doc["credentials"][0]["format"] = name
+            assert (await world.node.post("/credentials", world.issuer.header(world.node.did), doc))[0] == 200
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"holderPid": None},
+            {"issuerPid": None},
+            {"status": "MAYBE"},
+            {"status": None},
+            {"credentials": []},
+            {"credentials": None},
+            {"credentials": [{"credentialType": "X", "format": "ldp", "payload": "x"}]},
+            {"credentials": [{"credentialType": "X", "format": "jwt", "payload": "x"}]},
+            {"credentials": [{"credentialType": "X", "format": "jwt"}]},
+            {"credentials": ["x"] * 65},
+            {"type": "Other"},
+        ],
+    )
+    async def test_a_malformed_message_is_400(self, world: World, changes: dict[str, Any]) -> None:
+        before = await world.node.held()
+        doc = world.people.message(world.people.vc(world.node.did), **changes)
+        assert (await world.refused("/credentials", world.issuer.header(world.node.did), doc)) == (400, None)
+        assert await world.node.held() == before
+
+    @pytest.mark.parametrize("path", ["/credentials", "/offers"])
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"sub": "did:web:somebody.example"},
+            {"aud": "did:web:somebody.example"},
+            {"nbf": time.time() + 3600},
+            {"iat": int(time.time()) - 7200, "exp": int(time.time()) - 3600},
+            {"iat": int(time.time()) + 3600, "exp": int(time.time()) + 3700},
+            {"key": SigningKey.generate("did:web:nobody.example")},
+        ],
+    )
+    async def test_a_bad_token_is_401(self, world: World, path: str, changes: dict[str, Any]) -> None:
+        header = world.issuer.header(world.node.did, **changes)
+        assert await world.refused(path, header, {}) == (401, "si-token")
+
+    @pytest.mark.parametrize("path", ["/credentials", "/offers"])
+    async def test_no_header_no_bearer_and_a_used_jti_are_401(self, world: World, path: str) -> None:
+        header = world.issuer.header(world.node.did)
+        assert await world.refused(path, None, {}) == (401, "header")
+        assert await world.refused(path, header.removeprefix("Bearer "), {}) == (401, "header")
+        assert await world.refused(path, header, {}) == (400, None)
+        assert await world.refused(path, header, {}) == (401, "si-token")
+
+    async def test_a_stranger_stores_nothing(self, world: World) -> None:
+        before = await world.node.held()
+        doc = world.people.message(world.people.vc(world.node.did, by="stranger"))
+        header = world.stranger.header(world.node.did)
+        assert await world.refused("/credentials", header, doc) == (403, "credential-issuer")
+        good = world.people.message(world.people.vc(world.node.did))  # a real one, brought by somebody else
+        header = world.stranger.header(world.node.did)
+        assert await world.refused("/credentials", header, good) == (403, "credential-issuer")
+        assert await world.node.held() == before
+
+    Bad = Callable[[World], str]
+
+    @pytest.mark.parametrize(
+        ("make", "check"),
+        [
+            (lambda w: w.people.vc(w.stranger.did), "credential-subject"),
+            (lambda w: w.people.vc(w.node.did, "OtherCredential"), "credential-issuer"),
+            (lambda w: w.people.vc(w.node.did, by="stranger"), "credential-issuer"),
+            (lambda w: w.people.vc(w.node.did, valid_until=now_ms() - DAY_MS // 2), "credential-time"),
+            (lambda w: w.people.vc(w.node.did)[:-8] + "AAAAAAAA", "credential-signature"),
+            (lambda w: w.people.vc(w.node.did, index=3), "credential-revoked"),
+        ],
+    )
+    async def test_what_does_not_hold_is_not_kept(self, world: World, make: Bad, check: str) -> None:
+        before = await world.node.held()
+        world.people.publish_list(3)
+        doc = world.people.message(world.people.vc(world.node.did), make(world))  # the good one is not kept either
+        header = world.issuer.header(world.node.did)
+        assert await world.refused("/credentials", header, doc) == (403, check)
+        assert await world.node.held() == before
+
+    async def test_a_request_is_answered_only_by_the_issuer_that_was_asked(self, world: World) -> None:
+        asked = await world.node.running.node.store.run(
+            lambda tx: credentials.ask(
+                tx, world.stranger.did, [MEMBERSHIP], now=now_ms(), ids=lambda: str(uuid.uuid4())
+            )
+        )
+        doc = world.people.message(world.people.vc(world.node.did), holderPid=asked.id)
+        header = world.issuer.header(world.node.did)
+        assert await world.refused("/credentials", header, doc) == (403, "delivery")
+        assert (await self.request(world, asked.id)).state is not Asked.ISSUED
+
+    async def test_a_rejection_is_noted(self, world: World) -> None:
+        asked = await world.node.running.node.store.run(
+            lambda tx: credentials.ask(tx, world.issuer.did, [MEMBERSHIP], now=now_ms(), ids=lambda: str(uuid.uuid4()))
+        )
+        members: dict[str, Any] = {"status": "REJECTED", "credentials": None, "rejectionReason": "not a member"}
+        header = world.issuer.header(world.node.did)
+        assert await world.refused("/credentials", header, world.people.message(**members)) == (404, None)
+        assert (await self.deliver(world, holderPid=asked.id, **members))[0] == 200
+        after = await self.request(world, asked.id)
+        assert (after.state, after.error) == (Asked.REJECTED, "not a member")
+
+    async def request(self, world: World, identifier: str) -> Any:  # noqa: ANN401 - CredentialRequest
+        return await world.node.running.node.store.read(lambda tx: tx.credential_requests.get(identifier))
+
+
+class TestOffers:
+    def offer(self, world: World, **changes: Any) -> dict[str, Any]:
+        objects = (CredentialObject(id="m", credential_type="DismantlerCredential"),)
+        message = CredentialOfferMessage(issuer=world.issuer.did, credentials=objects).to_json() | changes
+        return {name: value for name, value in message.items() if value is not None}
+
+    @pytest.mark.parametrize("credentials_", [None, [{"id": "one"}, {"id": "two"}]])
+    async def test_an_offer_is_taken(self, world: World, credentials_: Any) -> None:  # noqa: ANN401 - any JSON
+        doc = self.offer(world) | ({"credentials": credentials_} if credentials_ else {})
+        assert await world.node.post("/offers", world.issuer.header(world.node.did), doc) == (200, None)
+
+    async def test_what_is_offered_anew_is_asked_for_once(self, world: World) -> None:
+        again = [{"id": "m", "type": "CredentialObject", "credentialType": MEMBERSHIP, "offerReason": "reissue"}]
+        have = [{"id": "m", "type": "CredentialObject", "credentialType": MEMBERSHIP, "offerReason": "issuance"}]
+        requests = world.node.running.node.store
+        for offered, expected in ((have, 0), (again, 1)):
+            doc = self.offer(world, credentials=offered)
+            assert (await world.node.post("/offers", world.issuer.header(world.node.did), doc))[0] == 200
+            assert await requests.read(lambda tx: tx.credential_requests.count()) == expected
+
+    @pytest.mark.parametrize("changes", [{"issuer": None}, {"credentials": []}, {"credentials": [{}]}, {"type": "X"}])
+    async def test_a_malformed_offer_is_400(self, world: World, changes: dict[str, Any]) -> None:
+        header = world.issuer.header(world.node.did)
+        assert await world.refused("/offers", header, self.offer(world, **changes)) == (400, None)
+
+    async def test_offers_of_strangers_and_in_somebody_elses_name_are_403(self, world: World) -> None:
+        header = world.stranger.header(world.node.did)
+        doc = self.offer(world, issuer=world.stranger.did)
+        assert await world.refused("/offers", header, doc) == (403, "credential-issuer")
+        header = world.issuer.header(world.node.did)
+        assert await world.refused("/offers", header, doc) == (403, "delivery")
+
+
+class TestTokenService:
+    async def test_tokens_are_bound_to_one_party_and_its_scopes_for_minutes(self, world: World) -> None:
+        status, doc = await world.node.token(world.verifier.did, BOTH)
+        assert (status, doc["token_type"], doc["expires_in"]) == (200, "Bearer", 60)
+        outer = CompactJws.parse(doc["access_token"]).payload
+        inner = CompactJws.parse(outer["token"]).payload
+        assert (outer["iss"], outer["sub"], outer["aud"]) == (world.node.did, world.node.did, world.verifier.did)
+        assert (inner["aud"], inner["sub"], inner["scope"]) == (world.node.did, world.verifier.did, BOTH)
+        assert inner["exp"] - inner["iat"] == 300
+
+    @pytest.mark.parametrize(
+        ("changes", "status", "error"),
+        [
+            ({"client_secret": "wrong"}, 401, "invalid_client"),
+            ({"client_id": "wrong"}, 401, "invalid_client"),
+            ({"client_id": "", "client_secret": ""}, 401, "invalid_client"),
+            ({"client_id": f"tests\0{SECRET}", "client_secret": ""}, 401, "invalid_client"),
+            ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+            ({"audience": ""}, 400, "invalid_request"),
+            ({"audience": "https://somebody.example"}, 400, "invalid_request"),
+            ({"bearer_access_scope": ""}, 400, "invalid_request"),
+            ({"token": "given"}, 400, "invalid_request"),
+            ({"x": "a" * 20_000}, 400, "invalid_request"),
+            ({"x": "a" * 70_000}, 413, "invalid_request"),
+        ],
+    )
+    async def test_refusals_are_oauths(self, world: World, changes: dict[str, str], status: int, error: str) -> None:
+        answered, doc = await world.node.token(world.verifier.did, ONE, **changes)
+        assert (answered, doc["error"]) == (status, error)
+        assert SECRET not in str(doc)
+
+    async def test_strangers_do_not_reach_it(self, world: World) -> None:
+        async with world.node.http.post(f"{world.node.running.public.url}/sts/token") as answer:
+            assert answer.status == 404
+
+    async def test_without_a_client_there_is_none(self, tmp_path: Path) -> None:
+        async with others() as people:
+            off = {"client_id": "", "client_secret": "env:SECRET"}
+            trusted = {people["issuer"].did: ["*"]}
+            async with (
+                holder(tmp_path, trusted, sts=off) as node,
+                node.http.post(f"{node.running.management.url}/sts/token") as answer,
+            ):
+                assert answer.status == 404
+
+
+async def test_the_document_names_the_wallet(world: World) -> None:
+    async with world.node.http.get(f"{world.node.running.public.url}/.well-known/did.json") as answer:
+        document = await answer.json(content_type=None)
+    services = {service["type"]: service for service in document["service"]}
+    assert services["CredentialService"]["serviceEndpoint"].endswith("/dcp")
+    assert services["CredentialService"].keys() == {"id", "type", "serviceEndpoint"}
+
+
+async def test_what_an_issuer_calls_its_credential_does_not_matter(world: World) -> None:
+    """Types are read from the credential, never from `credentialType` of the delivery."""
+    doc = world.people.message(world.people.vc(world.node.did, SENSITIVE))
+    doc["credentials"][0]["credentialType"] = MEMBERSHIP
+    assert (await world.node.post("/credentials", world.issuer.header(world.node.did), doc))[0] == 200
+    kept = [VerifiableCredential.parse(held.jwt).types for held in await world.node.held()]
+    assert sorted(kept) == [(MEMBERSHIP,), (SENSITIVE,)]
