@@ -127,19 +127,25 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, str]:
     return _code(spelled), f"{re.sub(' {2,}', ' ', text)}{given}"
 
 
-def routes(surface: str) -> str:
-    """Every operation of a surface, with a link to its description."""
-    text = (OPENAPI / f"{surface}.yaml").read_text(encoding="utf-8")
+def routes() -> str:
+    """Every surface in the words of its OpenAPI file, and its operations with links to their descriptions."""
+    return "\n\n".join(_surface(file) for file in sorted(OPENAPI.glob("*.yaml")))
+
+
+def _surface(file: Path) -> str:
+    text = file.read_text(encoding="utf-8")
     lines = {m[1]: n for n, line in enumerate(text.splitlines(), 1) if (m := re.match(r" +operationId: (\w+)$", line))}
+    described = yaml.safe_load(text)
 
     def rows() -> Iterator[tuple[str, ...]]:
-        for path, item in yaml.safe_load(text)["paths"].items():
+        for path, item in described["paths"].items():
             for method in _METHODS:
                 if method in item:
                     name, what = item[method]["operationId"], item[method]["summary"]
-                    yield method.upper(), _code(path), what, f"[{name}](../openapi/{surface}.yaml#L{lines[name]})"
+                    yield method.upper(), _code(path), what, f"[{name}](../openapi/{file.name}#L{lines[name]})"
 
-    return table(("Method", "Path", "What it does", "Description"), rows())
+    operations = table(("Method", "Path", "What it does", "Description"), rows())
+    return f"## {described['info']['title']}\n\n{described['info']['description'].strip()}\n\n{operations}"
 
 
 def event_names() -> str:
@@ -231,7 +237,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "negotiation-states": partial(states, negotiation.TABLE, negotiation.TERMINAL),
     "transfer-states": partial(states, transfer.TABLE, transfer.TERMINAL),
     "commands": command_pages,
-    **{f"routes-{file.stem}": partial(routes, file.stem) for file in sorted(OPENAPI.glob("*.yaml"))},
+    "routes": routes,
     "events": event_names,
     "plug-ins": plug_ins,
     "ports": ports,
