@@ -9,15 +9,17 @@ import click
 from connector.cli.connection import on_node
 from connector.cli.terminal import Said
 from connector.client import Asset, Client, template
+from connector.client.offering import names_partners
 from connector.exchange.query import QuerySpec
+from connector.policy.templates import templates
 
 JSON_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 policy_option = click.option(
     "--policy",
     default="open",
     show_default=True,
-    help="The terms: a file with an ODRL policy, a template (open, by-bpn, by-bpn-until-date), or the id of a policy "
-    "of this node.",
+    help="The terms: a file with an ODRL policy, a template (see `connector policy templates`), or the id of a "
+    "policy of this node.",
 )
 access_option = click.option("--access", help="Who may see the offer, in the same forms.  [default: as --policy]")
 partner_option = click.option("--bpn", "partners", multiple=True, help="A partner; templates name these. Repeatable.")
@@ -91,8 +93,8 @@ def _terms(
 
 def _policy(text: str, partners: tuple[str, ...]) -> str | dict[str, Any]:
     """A policy from a file or a template, or the id of one that the node has."""
-    if text in ("open", "by-bpn", "by-bpn-until-date"):
-        return template(text, () if text == "open" else partners)
+    if text in {known.name for known in templates()}:
+        return template(text, partners if names_partners(text) else ())
     if Path(text).is_file():
         policy = read_json(Path(text))
         if not isinstance(policy, dict):

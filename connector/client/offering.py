@@ -3,28 +3,32 @@
 Everything here is create-or-replace under ids that follow from the offer's, so a call can be repeated.
 """
 
-import json
 from collections.abc import Iterable
 from typing import Any, Final
 
 from connector.client.publishing import Definitions, Policies
-from connector.policy.vocabulary import data_file
+from connector.policy.templates import template_policy
 from connector.protocol.errors import Invalid
 
 _PARTNERS: Final = "BusinessPartnerNumber"
 
 
 def template(name: str, partners: Iterable[str] = ()) -> dict[str, Any]:
-    """A policy of `policies/offer-<name>.json`: open, by-bpn, by-bpn-until-date.
+    """A policy that comes with the connector, by its name (`connector policy templates`).
 
     partners: the BPNs that take the place of the template's. Raise NotFound for a template that does not exist, and
     Invalid if it is about partners and none are given, or the other way round.
     """
-    policy: dict[str, Any] = json.loads(data_file(f"offer-{name}.json").read_bytes())
+    policy = template_policy(name)
     bpns = list(partners)
     if bool(_named(policy, bpns)) is not bool(bpns):
         raise Invalid(f"the template {name} names {'no partners' if bpns else 'partners: give at least one BPN'}")
     return policy
+
+
+def names_partners(name: str) -> bool:
+    """Whether a template has partners in it. Raise NotFound for a template that does not exist."""
+    return bool(_named(template_policy(name), []))
 
 
 def _named(value: object, bpns: list[str]) -> int:

@@ -106,6 +106,13 @@ class Policies:
         body = {"counterPartyId": counterparty, "scope": scope}
         return dict(await self._api.post(path("v3", "policydefinitions", policy_id, "evaluate"), body))
 
+    async def explain(self, question: Doc) -> dict[str, Any]:
+        """Why somebody would be let in or not: `policy` or `policyId`, `scope`, and what is to be known of whom.
+
+        Members that are left out (`counterPartyId`, `bpn`, `groups`, `credentials`, ...) are what the node knows.
+        """
+        return dict(await self._api.post("/v3/policies/explain", {"@context": POLICY_CONTEXT, **question}))
+
     async def remove(self, policy_id: str) -> None:
         """Forget a policy; 409 while a contract definition names it."""
         await self._api.delete(path("v3", "policydefinitions", policy_id))

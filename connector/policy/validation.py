@@ -106,8 +106,7 @@ def _departures(condition: Condition, at: str, part: str, scope: str) -> Iterato
     name = operand_name(condition.left)
     entry = profile().get(name)
     if entry is None or scope not in entry["scopes"]:
-        known = ", ".join(n for n, e in profile().items() if scope in e["scopes"] and part in e["rules"])
-        yield Fault(f"{at}/leftOperand", f"the profile has no {cut(name)} in policies for {scope}; it has {known}")
+        yield Fault(f"{at}/leftOperand", f"the profile has no {cut(name)} in policies for {scope}")
         return
     if part not in entry["rules"]:
         yield Fault(f"{at}/leftOperand", f"{name} belongs into a {' or a '.join(entry['rules'])}, not into a {part}")

@@ -243,9 +243,11 @@ class World:
         await self.ok("POST", "/v3/contractdefinitions", definition_json(f"def-{asset}", f"open-{asset}", asset))
         return offer_id(f"def-{asset}", asset, fingerprint(parse_policy(OPEN)))
 
-    async def peer_requests(self, offer: str, asset: str = "asset-1", pid: str = "their-1") -> str:
+    async def peer_requests(
+        self, offer: str, asset: str = "asset-1", pid: str = "their-1", terms: Mapping[str, Any] | None = None
+    ) -> str:
         """The counterparty asks for one of our offers; return our negotiation's id."""
-        asked = {**OPEN, "@type": "Offer", "@id": offer, "target": asset}
+        asked = {**(terms or OPEN), "@type": "Offer", "@id": offer, "target": asset}
         message = ContractRequestMessage(consumer_pid=pid, offer=asked, callback_address=PEER_DSP)
         return (await negotiation_inbound.receive_request(self.node, self.peer, message)).provider_pid
 

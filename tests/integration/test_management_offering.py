@@ -7,6 +7,8 @@ import pytest
 
 from connector.demo_data import FOOTPRINT_SEMANTIC_ID as PCF
 from connector.demo_data import PASSPORT_SEMANTIC_ID, footprint, tampered
+from connector.exchange.records import PolicyDefinition
+from connector.policy.parse import parse_policy
 from tests.integration.management_world import (
     EDC,
     OPEN,
@@ -218,9 +220,32 @@ async def test_understood_policy_is_valid(here: World) -> None:
     assert (answer["isValid"], answer["errors"]) == (True, [])
 
 
+async def keep(here: World, doc: dict[str, Any]) -> None:
+    """Keep a policy that would not be taken any more, as one from before may be there."""
+    await here.node.store.run(lambda tx: tx.policies.add(PolicyDefinition("p", 1, parse_policy(doc))))
+
+
+async def test_what_can_never_be_checked_is_refused_with_its_place(here: World) -> None:
+    odd = policy(("inForceDate", "gteq", "2024-01-01"), ("PhaseOfTheMoon", "eq", "full"))
+    reply = await here.call("POST", "/v3/policydefinitions", {"@context": VOCAB, "@id": "p", "policy": odd})
+    assert (reply.status, reply.error["path"]) == (400, "/policy/permission/0/constraint/1")
+    assert "PhaseOfTheMoon" in reply.error["message"]
+    await here.ok("POST", "/v3/policydefinitions", {"@id": "p", "policy": OPEN})
+    assert (await here.call("PUT", "/v3/policydefinitions/p", {"policy": odd})).status == 400
+
+
+async def test_who_names_the_profile_is_held_to_it(here: World) -> None:
+    named = {**for_partner(), "profile": "https://w3id.org/catenax/2025/9/policy/profile"}
+    reply = await here.call("POST", "/v3/policydefinitions", {"@context": VOCAB, "@id": "p", "policy": named})
+    assert (reply.status, reply.error["path"]) == (400, "/policy/permission/0/constraint/0/leftOperand")
+    await here.ok("POST", "/v3/policydefinitions", {"@context": VOCAB, "@id": "p", "policy": for_partner()})
+    told = await here.ok("POST", "/v3/policydefinitions/p/validate")
+    assert (told["isValid"], len(told["advice"])) == (True, 2)
+
+
 async def test_what_can_never_be_checked_is_an_error_with_its_place(here: World) -> None:
     odd = policy(("inForceDate", "gteq", "2024-01-01"), ("PhaseOfTheMoon", "eq", "full"))
-    await here.ok("POST", "/v3/policydefinitions", {"@context": VOCAB, "@id": "p", "policy": odd})
+    await keep(here, odd)
     answer = await here.ok("POST", "/v3/policydefinitions/p/validate")
     assert answer["isValid"] is False
     assert len(answer["errors"]) == 1
@@ -234,7 +259,7 @@ async def test_inside_of_a_logical_constraint_only_the_faulty_operand_is_named(h
         "@type": "Set",
         "permission": [{"action": "use", "constraint": {"or": inner["permission"][0]["constraint"]}}],
     }
-    await here.ok("POST", "/v3/policydefinitions", {"@context": VOCAB, "@id": "p", "policy": either})
+    await keep(here, either)
     answer = await here.ok("POST", "/v3/policydefinitions/p/validate")
     assert [e.partition(": ")[0] for e in answer["errors"]] == ["/permission/0/constraint/0/or/1"]
     plan = await here.ok("POST", "/v3/policydefinitions/p/evaluationplan", {"policyScope": "catalog"})
@@ -245,7 +270,7 @@ async def test_inside_of_a_logical_constraint_only_the_faulty_operand_is_named(h
 
 async def test_plan_shows_what_is_checked_by_which_function(here: World) -> None:
     odd = policy(("inForceDate", "gteq", "2024-01-01"), ("PhaseOfTheMoon", "eq", "full"))
-    await here.ok("POST", "/v3/policydefinitions", {"@context": VOCAB, "@id": "p", "policy": odd})
+    await keep(here, odd)
     plan = await here.ok("POST", "/v3/policydefinitions/p/evaluationplan", {"policyScope": "contract.negotiation"})
     known, unknown = plan["permissionSteps"][0]["constraintSteps"]
     assert known["functionName"] == "inForceDate"

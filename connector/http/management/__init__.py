@@ -21,6 +21,7 @@ from connector.exchange.twins import TWIN_REGISTRY
 from connector.http.health import Check, health_routes, store_check
 from connector.http.management import (
     assets,
+    businesspartnergroups,
     catalog,
     contractagreements,
     contractdefinitions,
@@ -33,6 +34,7 @@ from connector.http.management import (
     finding,
     passports,
     payloads,
+    policies,
     policydefinitions,
     transferprocesses,
     vault,
@@ -43,7 +45,8 @@ from connector.http.middleware import application
 from connector.protocol.errors import Invalid
 
 _RESOURCES: Final = (
-    *(assets, policydefinitions, contractdefinitions, catalog, contractnegotiations, contractagreements),
+    *(assets, policydefinitions, policies, businesspartnergroups, contractdefinitions),
+    *(catalog, contractnegotiations, contractagreements),
     *(transferprocesses, edrs, payloads, passports, finding, vault, discovery, equipment, credentials, deadletters),
 )
 SOURCE_TYPES: Final = ("HttpData", "ProxyHttpData", "File", PASSPORT_STORE, BATTERY_PASSPORT, TWIN_REGISTRY)

@@ -3,14 +3,28 @@
 Validity is not a second reading of the policy, see `connector.policy.validation`.
 """
 
-from typing import Any, Final
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, get_args
 
+from connector.exchange.explain import Answer
 from connector.http.management.views import document, iso
-from connector.policy.circumstances import Circumstances
+from connector.policy.circumstances import Circumstances, Scope
 from connector.policy.evaluate import Verdict
 from connector.policy.model import Condition, Constraint, Policy, Rule
 from connector.policy.validation import departures, faults
-from connector.policy.vocabulary import operand_name
+from connector.policy.vocabulary import operand_name, profile
+from connector.protocol.errors import Invalid
+
+_SCOPES: Final[dict[str, Scope]] = {
+    **{scope: scope for scope in get_args(Scope)},
+    "contract.negotiation": "negotiation",
+    "transfer.process": "transfer",
+    "policy.monitor": "monitor",
+    "access": "catalog",
+}
+"""Our scopes, and what EDC calls them; `request.` before a name makes no difference here."""
+
 
 _PARTS: Final = (("permission", "Permission"), ("prohibition", "Prohibition"), ("obligation", "Duty"))
 _NAMES: Final = {"and": "And", "andSequence": "And", "or": "Or", "xone": "Xone"}
@@ -74,3 +88,59 @@ def verdict(judged: Verdict, circumstances: Circumstances) -> dict[str, Any]:
             "at": iso(circumstances.now),
         },
     )
+
+
+def explanation(found: Answer) -> dict[str, Any]:
+    """A judgement with what it was judged by, and for each constraint what it means."""
+    told = verdict(found.verdict, found.circumstances)
+    party = found.circumstances.counterparty
+    steps = zip(told["trace"], found.verdict.trace, strict=True)
+    return told | {
+        "@type": "PolicyExplanation",
+        "groups": sorted(party.groups),
+        "credentials": [
+            {
+                "types": list(c.types),
+                "issuer": c.issuer,
+                **({} if c.valid_until is None else {"until": iso(c.valid_until)}),
+            }
+            for c in party.credentials
+        ],
+        "trace": [shown | _meaning(step.condition) for shown, step in steps],
+        "inWords": _in_words(found),
+    }
+
+
+def _meaning(condition: Condition | None) -> dict[str, Any]:
+    """What the profile says of an operand. `enforced`: a machine checks it."""
+    entry = profile().get(operand_name(condition.left)) if isinstance(condition, Constraint) else None
+    return {} if entry is None else {"meaning": entry["meaning"], "enforced": entry["enforced"]}
+
+
+def _in_words(found: Answer) -> list[str]:
+    """The judgement in sentences: the outcome first, then each thing that was judged."""
+    party = found.circumstances.counterparty
+    who = party.id if party.bpn is None else f"{party.id} ({party.bpn})"
+    outcome = "is permitted" if found.verdict.permitted else "is denied"
+    first = f"{who} {outcome} in the scope {found.circumstances.scope}: {found.verdict.reason}."
+    return [first, *(f"{step.text}." for step in found.verdict.trace)]
+
+
+def scope(name: str, pointer: str) -> Scope:
+    """A scope, in our words or EDC's. Raise Invalid."""
+    known = _SCOPES.get(name.removeprefix("request."))
+    if known is None:
+        raise Invalid(f"{pointer.lstrip('/')} is one of {', '.join(_SCOPES)}", pointer, name)
+    return known
+
+
+def instant(doc: Mapping[str, Any], key: str) -> int | None:
+    """Milliseconds since the epoch, given as such or as ISO 8601. Raise Invalid."""
+    value = doc.get(key)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"{key} is an ISO 8601 instant, or milliseconds since the epoch", f"/{key}", value) from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

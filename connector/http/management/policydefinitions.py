@@ -1,34 +1,26 @@
 """`/v3/policydefinitions`: policies under names, and three ways to find out what a policy means before it is used."""
 
-from datetime import UTC, datetime
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from aiohttp import web
 
-from connector.exchange import publish
+from connector.exchange import explain, publish
+from connector.exchange.explain import Question
 from connector.exchange.node import Node
 from connector.exchange.records import PolicyDefinition
 from connector.http.management import policy_views, reading, views
 from connector.http.management.border import NODE, answer, done
 from connector.http.management.lists import one, page
-from connector.policy.circumstances import Circumstances, Counterparty, Scope
-from connector.policy.evaluate import evaluate
-from connector.protocol.errors import Invalid
-
-_SCOPES: Final[dict[str, Scope]] = {
-    **{scope: scope for scope in get_args(Scope)},
-    "contract.negotiation": "negotiation",
-    "transfer.process": "transfer",
-    "policy.monitor": "transfer",
-}
-"""Our scopes, and what EDC calls them; `request.` before a name makes no difference here."""
+from connector.policy.validation import check
 
 
 def _definition(node: Node, doc: dict[str, Any], ident: str) -> PolicyDefinition:
+    policy = reading.policy(doc)
+    check(policy, "/policy")
     return PolicyDefinition(
         id=ident,
         created_at=node.clock.now(),
-        policy=reading.policy(doc),
+        policy=policy,
         private_properties=reading.properties(doc, "privateProperties"),
     )
 
@@ -70,46 +62,24 @@ async def _validate(request: web.Request) -> web.Response:
 
 
 async def _plan(request: web.Request) -> web.Response:
-    _scope(reading.document(request), "policyScope")
+    policy_views.scope(reading.text(reading.document(request), "policyScope"), "/policyScope")
     return await one(request, lambda tx: tx.policies, lambda record: policy_views.plan(record.policy))
 
 
 async def _evaluate(request: web.Request) -> web.Response:
     """A dry run: what would be decided for this counterparty, and why."""
     node, doc = request.app[NODE], reading.document(request)
-    ident = reading.text(doc, "counterPartyId")
-    bpn = reading.optional_text(doc, "bpn") or node.directory.bpn_of(ident)
-    circumstances = Circumstances(
-        scope=_scope(doc, "scope" if "scope" in doc else "policyScope"),
-        counterparty=Counterparty(ident, bpn, {}),
-        now=_instant(doc, "at") or node.clock.now(),
-        agreed_at=_instant(doc, "agreedAt"),
+    key = "scope" if "scope" in doc else "policyScope"
+    question = Question(
+        policy=reading.named(request),
+        scope=policy_views.scope(reading.text(doc, key), f"/{key}"),
+        participant_id=reading.text(doc, "counterPartyId"),
+        bpn=reading.optional_text(doc, "bpn"),
+        at=policy_views.instant(doc, "at"),
+        agreed_at=policy_views.instant(doc, "agreedAt"),
     )
-    return await one(
-        request,
-        lambda tx: tx.policies,
-        lambda record: policy_views.verdict(evaluate(record.policy, circumstances), circumstances),
-    )
-
-
-def _scope(doc: dict[str, Any], key: str) -> Scope:
-    name = reading.text(doc, key)
-    scope = _SCOPES.get(name.removeprefix("request."))
-    if scope is None:
-        raise Invalid(f"{key} is one of {', '.join(_SCOPES)}", f"/{key}", name)
-    return scope
-
-
-def _instant(doc: dict[str, Any], key: str) -> int | None:
-    """Milliseconds since the epoch, given as such or as ISO 8601."""
-    value = doc.get(key)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return value
-    try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
-        raise Invalid(f"{key} is an ISO 8601 instant, or milliseconds since the epoch", f"/{key}", value) from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    found = await explain.explain(node, question)
+    return answer(policy_views.verdict(found.verdict, found.circumstances))
 
 
 ROUTES: Final = (

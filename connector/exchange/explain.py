@@ -1,0 +1,131 @@
+"""Why an offer is visible to somebody or not, or would be: a policy judged without any consequence.
+
+The same function judges here as in an exchange, on the same kind of circumstances. What the question leaves open is
+filled with what this node knows of the counterparty: its number (directory), its groups, and what it has proven last.
+Credentials that are pasted into the question are taken at their word: nothing is verified, and nothing comes of it.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from connector.exchange.node import Node
+from connector.exchange.ports import Tx
+from connector.exchange.terms import groups_of
+from connector.policy.circumstances import Circumstances, Counterparty, ProvenCredential, Scope
+from connector.policy.evaluate import Verdict, evaluate
+from connector.policy.model import Policy
+from connector.protocol.errors import Invalid
+
+MAX_CREDENTIALS: Final = 32
+_JWT_PARTS: Final = 3
+_CREDENTIAL: Final = "VerifiableCredential"
+_NUMBERS: Final = ("bpn", "holderIdentifier")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Who asks for what, when. None: what this node knows, or now; `agreed_at` None: there is no agreement yet.
+
+    policy: itself, or the id of a policy definition. used: transfers that there have been under the agreement.
+    """
+
+    policy: Policy | str
+    scope: Scope
+    participant_id: str
+    bpn: str | None = None
+    groups: frozenset[str] | None = None
+    credentials: tuple[ProvenCredential, ...] | None = None
+    claims: Mapping[str, object] | None = None
+    at: int | None = None
+    agreed_at: int | None = None
+    used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The verdict, and what it was judged by."""
+
+    verdict: Verdict
+    policy: Policy
+    circumstances: Circumstances
+
+
+async def explain(node: Node, question: Question) -> Answer:
+    """Judge. Raise NotFound if there is no policy of that id."""
+    ident, credentials = question.participant_id, question.credentials
+    if credentials is None:
+        credentials = await node.identity.shown(ident)
+    bpn = question.bpn or _number(credentials) or node.directory.bpn_of(ident)
+
+    def read(tx: Tx) -> tuple[Policy, frozenset[str]]:
+        policy = tx.policies.get(question.policy).policy if isinstance(question.policy, str) else question.policy
+        return policy, groups_of(tx, ident, bpn) if question.groups is None else question.groups
+
+    policy, groups = await node.store.read(read)
+    party = Counterparty(ident, bpn, question.claims or {}, credentials, groups)
+    now = node.clock.now() if question.at is None else question.at
+    circumstances = Circumstances(question.scope, party, now, question.agreed_at, question.used)
+    return Answer(evaluate(policy, circumstances), policy, circumstances)
+
+
+def _number(credentials: Sequence[ProvenCredential]) -> str | None:
+    """The business partner number that pasted credentials name."""
+    named = (credential.subject.get(member) for credential in credentials for member in _NUMBERS)
+    return next((value for value in named if isinstance(value, str)), None)
+
+
+def pasted(documents: object, pointer: str = "/credentials") -> tuple[ProvenCredential, ...]:
+    """Read credentials as people have them at hand: JSON of a credential, a JWT with one in it, or a type's name.
+
+    Raise Invalid with the place of what is none of these.
+    """
+    if not isinstance(documents, list) or len(documents) > MAX_CREDENTIALS:
+        raise Invalid(f"credentials are a list of at most {MAX_CREDENTIALS}", pointer)
+    return tuple(_credential(document, f"{pointer}/{i}") for i, document in enumerate(documents))
+
+
+def _credential(document: object, at: str) -> ProvenCredential:
+    if isinstance(document, str):
+        document = _jwt(document, at) if document.count(".") == _JWT_PARTS - 1 else {"type": document}
+    if not isinstance(document, Mapping):
+        raise Invalid("a credential is an object, a JWT or the name of its type", at)
+    types = [name for name in _listed(document.get("type")) if isinstance(name, str)]
+    names = tuple(name.rpartition("/")[2].rpartition("#")[2] for name in types if name != _CREDENTIAL)
+    if not names:
+        raise Invalid("a credential has a type", f"{at}/type", document.get("type"))
+    subject: object = next(iter(_listed(document.get("credentialSubject"))), {})
+    if not isinstance(subject, Mapping):
+        raise Invalid("the subject of a credential is an object", f"{at}/credentialSubject", subject)
+    issuer = document.get("issuer", "an issuer that was not named")
+    issuer = issuer.get("id") if isinstance(issuer, Mapping) else issuer
+    ends = document.get("validUntil", document.get("expirationDate"))
+    ident = document.get("id")
+    return ProvenCredential(
+        ident if isinstance(ident, str) else None, names, str(issuer), subject, None if ends is None else _ms(ends, at)
+    )
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _jwt(text: str, at: str) -> object:
+    part = text.split(".")[1]
+    try:
+        payload = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (binascii.Error, ValueError) as error:
+        raise Invalid("this is not a JWT with a credential in it", at) from error
+    return payload.get("vc", payload) if isinstance(payload, dict) else payload
+
+
+def _ms(value: object, at: str) -> int:
+    try:
+        moment = datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise Invalid("the end of a credential is an ISO 8601 instant", f"{at}/validUntil", value) from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
