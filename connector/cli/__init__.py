@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "passport": ("passport", "passport", "Publish, fetch, show, compare and verify battery passports."),
     "asset": ("publish", "asset", "List, show and remove assets."),
     "offer": ("publish", "offer", "Offer assets to partners under a policy."),
+    "policy": ("policy", "policy", "Explain policies, check them, and list the templates."),
     "catalog": ("consume", "catalog", "Show what a provider offers to this node."),
     "obtain": ("consume", "obtain", "Get a dataset: contract, transfer, data and its verification."),
     "negotiate": ("negotiation", "negotiate", "Ask for a contract on an offer of the catalog."),
