@@ -10,10 +10,11 @@ from aiohttp import web
 from connector.exchange import credentials
 from connector.exchange.ports import Holder
 from connector.exchange.query import QuerySpec
-from connector.exchange.records import Held, HeldCredential
+from connector.exchange.records import Asked, Held, HeldCredential
 from connector.http.management import reading, views
-from connector.http.management.border import NODE, answer
+from connector.http.management.border import NODE, WAITER, answer
 from connector.http.management.lists import one
+from connector.http.management.waiting import wanted
 from connector.protocol.errors import Conflict, Invalid
 
 
@@ -43,19 +44,28 @@ async def _ask(request: web.Request) -> web.Response:
     issuer = reading.optional_text(doc, "issuer") or holder.issuer
     if not issuer.startswith("did:web:"):
         raise Invalid("issuer is the did:web of who is to issue them, unless wallet.issuer is set", "/issuer", issuer)
-    wanted = doc.get("credentials") or list(holder.needed)
-    wanted = [wanted] if isinstance(wanted, str) else wanted
-    fit = isinstance(wanted, list) and 0 < len(wanted) <= credentials.MAX_WANTED
-    if not fit or not all(isinstance(name, str) and name for name in wanted):
-        raise Invalid("credentials is a list of types, or of the issuer's ids", "/credentials", wanted)
+    names = doc.get("credentials") or list(holder.needed)
+    names = [names] if isinstance(names, str) else names
+    fit = isinstance(names, list) and 0 < len(names) <= credentials.MAX_WANTED
+    if not fit or not all(isinstance(name, str) and name for name in names):
+        raise Invalid("credentials is a list of types, or of the issuer's ids", "/credentials", names)
     code = reading.optional_text(doc, "preAuthorizedCode")
     asked = await node.store.run(
-        lambda tx: credentials.ask(tx, issuer, wanted, now=node.clock.now(), ids=node.ids, code=code)
+        lambda tx: credentials.ask(tx, issuer, names, now=node.clock.now(), ids=node.ids, code=code)
     )
     return answer(views.created(asked.id, asked.created_at))
 
 
 async def _asked(request: web.Request) -> web.Response:
+    """A request; with `?wait=ISSUED,REJECTED&timeout=` when it is decided, or the time is over."""
+    ident, store = reading.named(request), request.app[NODE].store
+    if (wish := wanted(request, Asked)) is not None:
+        states, seconds = wish
+
+        async def there() -> bool:
+            return (await store.read(lambda tx: tx.credential_requests.get(ident))).state in states
+
+        await request.app[WAITER].wait_until(ident, there, seconds)
     return await one(request, lambda tx: tx.credential_requests, views.credential_request)
 
 

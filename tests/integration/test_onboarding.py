@@ -1,0 +1,266 @@
+"""Joining, onboarding and the doctor, against a running authority."""
+
+import asyncio
+import csv
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from connector import wiring
+from connector.client import ApiError, Client
+from connector.config import Config
+from connector.identity.keys import load_or_create
+from connector.onboarding.companies import Company, Onboarding, onboard, read_companies, write_sheet
+from connector.onboarding.doctor import Patient, diagnose, healthy
+from connector.onboarding.findings import Finding, Verdict
+from connector.onboarding.folder import Plan, prepare
+from connector.onboarding.joining import join, reached
+from connector.protocol.errors import Conflict, Invalid
+from connector.sandbox.ports import Ports
+from tests.integration.authority_world import AuthorityWorld, authority_world
+
+BPN = "BPNL00000000NEW1"
+TYPES = {"MembershipCredential", "BpnCredential", "DataExchangeGovernanceCredential"}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[AuthorityWorld]:
+    async with authority_world(tmp_path / "authority", status_ttl=0) as made:
+        yield made
+
+
+@pytest.fixture
+def ports() -> Iterator[Ports]:
+    with Ports() as taken:
+        yield taken
+
+
+def plan(world: AuthorityWorld, ports: Ports, bpn: str = BPN) -> Plan:
+    port = ports.take()
+    return Plan(
+        bpn=bpn,
+        url=f"http://localhost:{port}",
+        authority=world.did,
+        bdrs=world.root,
+        port=port,
+        management_port=ports.take(),
+    )
+
+
+async def invited(world: AuthorityWorld, bpn: str = BPN) -> str:
+    return str((await world.operator.post("/members", {"bpn": bpn}))["invitation"])
+
+
+@asynccontextmanager
+async def joined(world: AuthorityWorld, ports: Ports, folder: Path) -> AsyncIterator[tuple[Config, Client]]:
+    """A node that has joined and runs."""
+    config = await asyncio.to_thread(prepare, plan(world, ports), folder)
+    code = await invited(world)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(wiring.start(config))
+        node = await stack.enter_async_context(reached(config))
+        await join(node, world.did, code)
+        yield config, node
+
+
+# --- joining
+
+
+async def test_an_invitation_gets_a_new_node_its_did_and_its_credentials(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path
+) -> None:
+    config = await asyncio.to_thread(prepare, plan(world, ports), tmp_path / "node")
+    async with reached(config) as node:
+        held = await join(node, world.did, await invited(world))
+        assert {name for each in held for name in each.types} == TYPES
+    (member,) = [m for m in await world.operator.get("/members") if m["bpn"] == BPN]
+    assert (member["standing"], member["did"]) == ("MEMBER", config.did)
+
+
+async def test_joining_again_asks_for_nothing(world: AuthorityWorld, ports: Ports, tmp_path: Path) -> None:
+    async with joined(world, ports, tmp_path / "node") as (_, node):
+        before = await world.operator.get("/requests")
+        assert len(await join(node, world.did)) == 3
+        assert await world.operator.get("/requests") == before
+
+
+async def test_without_an_invitation_the_authority_says_what_to_do(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path
+) -> None:
+    config = await asyncio.to_thread(prepare, plan(world, ports), tmp_path / "node")
+    async with reached(config) as node:
+        with pytest.raises(ApiError, match="ask the authority to invite you"):
+            await join(node, world.did)
+
+
+def test_a_folder_is_one_companys(tmp_path: Path) -> None:
+    first = Plan(bpn=BPN, url="https://one.example", authority="did:web:authority.example")
+    made = prepare(first, tmp_path)
+    key = (tmp_path / "api-key").read_text(encoding="utf-8")
+    assert prepare(first, tmp_path) == made
+    assert (tmp_path / "api-key").read_text(encoding="utf-8") == key
+    assert (made.identity, made.wallet_issuer) == ("dcp", "did:web:authority.example")
+    with pytest.raises(Conflict):
+        prepare(replace(first, url="https://two.example"), tmp_path)
+    with pytest.raises(Conflict):
+        prepare(replace(first, bpn="BPNL00000000NEW2"), tmp_path)
+
+
+# --- the doctor
+
+
+def verdicts(findings: list[Finding]) -> dict[str, str]:
+    return {finding.check: finding.verdict.value for finding in findings}
+
+
+async def test_a_node_that_takes_part_is_healthy(world: AuthorityWorld, ports: Ports, tmp_path: Path) -> None:
+    async with joined(world, ports, tmp_path / "node") as (config, node):
+        findings = await diagnose(Patient.of(config))
+        assert verdicts(findings).pop("TLS") == "skipped"
+        assert {f.verdict for f in findings if f.check != "TLS"} == {Verdict.GOOD}, findings
+        assert len(findings) == 11
+        assert await node.api.post("/v3/assets/request", {}) == []  # nothing is left
+        assert await node.api.post("/v3/policydefinitions/request", {}) == []
+
+
+async def test_a_node_that_does_not_run_is_told_to_be_started(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path
+) -> None:
+    config = await asyncio.to_thread(prepare, plan(world, ports), tmp_path / "node")
+    findings = await diagnose(Patient.of(config))
+    seen = verdicts(findings)
+    assert (seen["node"], seen["DID document"], seen["signing key"]) == ("bad", "bad", "warning")
+    assert (seen["credentials"], seen["test negotiation"]) == ("skipped", "skipped")
+    assert not healthy(findings)
+    assert all(f.mend for f in findings if f.verdict in (Verdict.BAD, Verdict.WARNING))
+
+
+async def test_missing_credentials_are_named(world: AuthorityWorld, ports: Ports, tmp_path: Path) -> None:
+    config = await asyncio.to_thread(prepare, plan(world, ports), tmp_path / "node")
+    async with wiring.start(replace(config, wallet_issuer="")):
+        findings = await diagnose(Patient.of(config))
+    (missing,) = [f for f in findings if f.check == "credentials"]
+    assert (missing.verdict, all(name in missing.what for name in TYPES)) == (Verdict.BAD, True)
+    assert "connector join" in missing.mend
+    assert verdicts(findings)["test negotiation"] == "bad"
+
+
+async def test_the_test_negotiation_notices_what_was_revoked(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path
+) -> None:
+    async with joined(world, ports, tmp_path / "node") as (config, _):
+        await world.operator.call("DELETE", f"/members/{BPN}")
+        assert verdicts(await diagnose(Patient.of(config)))["test negotiation"] == "bad"
+
+
+async def test_a_clock_that_is_wrong_is_noticed(world: AuthorityWorld, ports: Ports, tmp_path: Path) -> None:
+    async with joined(world, ports, tmp_path / "node") as (config, _):
+        late = replace(Patient.of(config), now_s=lambda: time.time() - 60)
+        (finding,) = [f for f in await diagnose(late, negotiate=False) if f.check == "clock"]
+        assert (finding.verdict, "NTP" in finding.mend) == (Verdict.BAD, True)
+
+
+async def test_a_credential_that_ends_soon_is_a_warning(world: AuthorityWorld, ports: Ports, tmp_path: Path) -> None:
+    async with joined(world, ports, tmp_path / "node") as (config, _):
+        later = replace(Patient.of(config), now_s=lambda: time.time() + 350 * 86_400)
+        assert verdicts(await diagnose(later, negotiate=False))["credentials"] == "warning"
+
+
+BROKEN: dict[str, tuple[Callable[[Config], Config], str]] = {
+    "another key in the document": (lambda c: replace(c, key=c.data / "other.pem"), "DID document"),
+    "another address": (lambda c: replace(c, url="http://localhost:9"), "protocol address"),
+    "a wrong API key": (lambda c: replace(c, management_key="another key"), "node"),
+    "a wrong number": (lambda c: replace(c, bpn="BPNL00000000NEW2"), "directory"),
+    "an issuer that is not there": (
+        lambda c: replace(c, trusted_issuers={"did:web:localhost%3A9": ("*",)}),
+        "issuers",
+    ),
+    "a directory that says otherwise": (
+        lambda c: replace(c, directory={BPN: "did:web:other.example"}),
+        "directory",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "check"), BROKEN.values(), ids=BROKEN)
+async def test_what_is_broken_is_named_with_its_remedy(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path, change: Callable[[Config], Config], check: str
+) -> None:
+    async with joined(world, ports, tmp_path / "node") as (config, _):
+        await asyncio.to_thread(load_or_create, config.data / "other.pem", config.did)
+        (finding,) = [f for f in await diagnose(Patient.of(change(config)), negotiate=False) if f.check == check]
+        assert finding.verdict in (Verdict.BAD, Verdict.WARNING)
+        assert finding.mend
+
+
+# --- many companies
+
+
+def table(folder: Path, *lines: str, head: str = "name,bpn,url,port,management_port") -> Path:
+    file = folder / "companies.csv"
+    file.write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("lines", "pointer"),
+    [
+        (["One,BPNL1,http://localhost:1,1,2"], "/2/bpn"),
+        ([f"One,{BPN},,1,2"], "/2"),
+        ([f"One,{BPN},http://localhost:1,one,2"], "/2/port"),
+        ([f"One,{BPN},http://localhost:1,1,"], "/2/port"),
+        ([f"One,{BPN},http://localhost:1,1,2", f"Two,{BPN},http://localhost:3,3,4"], "/3"),
+        ([f"One,{BPN},http://localhost:1,1,2", "Two,BPNL00000000NEW2,http://localhost:2,1,4"], "/3"),
+        ([], ""),
+    ],
+)
+def test_a_table_with_a_mistake_is_refused_with_its_line(tmp_path: Path, lines: list[str], pointer: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        read_companies(table(tmp_path, *lines))
+    assert caught.value.pointer == pointer
+
+
+async def test_companies_become_members_with_nodes_and_a_sheet(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path
+) -> None:
+    companies = [
+        Company(f"Company {n}", f"BPNL000000000NO{n}", f"http://localhost:{port}", port, ports.take())
+        for n in range(3)
+        for port in (ports.take(),)
+    ]
+    elsewhere = Company("=Elsewhere", "BPNL0000ELSEWHER", "https://elsewhere.example")
+    into = Onboarding(world.did, world.root, tmp_path / "companies")
+    rows = await onboard([*companies, elsewhere], into, world.operator)
+    assert [row.state for row in rows] == ["ready", "ready", "ready", "invited"], rows
+    again = await onboard([*companies, elsewhere], into, world.operator)
+    assert [row.state for row in again] == ["ready", "ready", "ready", "invited"]
+    assert len(await world.operator.get("/credentials")) == 9
+    await asyncio.to_thread(write_sheet, tmp_path / "sheet.csv", rows)
+    lines = await asyncio.to_thread(_read, tmp_path / "sheet.csv")
+    assert [line["state"] for line in lines] == ["ready", "ready", "ready", "invited"]
+    assert all(set(line["credentials"].split()) == TYPES for line in lines[:3])
+    assert lines[3]["name"] == "'=Elsewhere"
+    assert "invitation" in lines[3]["next step"]
+
+
+def _read(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+async def test_what_goes_wrong_with_one_company_stops_nobody_else(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path
+) -> None:
+    port = ports.take()
+    good = Company("Good", BPN, f"http://localhost:{port}", port, ports.take())
+    unreachable = Company("Bad", "BPNL00000000NEW2", "http://localhost:9", ports.take(), ports.take())
+    into = Onboarding(world.did, world.root, tmp_path / "companies", wait_s=1)
+    rows = await onboard([unreachable, good], into, world.operator)
+    assert [row.state for row in rows] == ["not ready", "ready"]
+    assert rows[0].cells()[-1]
+    assert json.dumps([f.to_json() for row in rows for f in row.findings])
