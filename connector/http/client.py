@@ -28,6 +28,7 @@ MAX_ANSWER: Final = 4 << 20
 MAX_DOCUMENT: Final = 256 << 10
 CONNECT_TIMEOUT_S: Final = 5.0
 _FIELD: Final = 16 << 10
+_SILENT: Final = "the peer hangs or is overloaded, or it does not answer what does not fit its schema (some connectors)"
 _AGENT: Final = {"User-Agent": "battery-passport-connector"}
 
 # What the peer's machine did, from the most to the least special fault.
@@ -133,7 +134,7 @@ class Outbound:
         target = self._checked(url)
         connect_s = min(CONNECT_TIMEOUT_S, timeout_s / 2)
         timeout = aiohttp.ClientTimeout(total=timeout_s, connect=connect_s, sock_connect=connect_s)
-        silence = f"no answer within {timeout_s:g} s: the peer may have refused the message's schema"
+        silence = f"no answer within {timeout_s:g} s: {_SILENT}"
         sent = {"Accept-Encoding": "gzip", **_AGENT, **(headers or {})}
         with _faults(target, silence):
             async with self._open().request(

@@ -164,7 +164,7 @@ async def test_endless_chunked_answer_is_cut(client: Outbound) -> None:
 
 async def test_silent_peer_is_named_with_the_likely_cause(client: Outbound) -> None:
     async with peer(keeps_silent) as url:
-        with pytest.raises(Unreachable, match=r"127\.0\.0\.1:\d+: no answer within 0.2 s: .*schema"):
+        with pytest.raises(Unreachable, match=r"127\.0\.0\.1:\d+: no answer within 0.2 s: the peer hangs .*schema"):
             await client.send("POST", url, body=b"{}", timeout_s=0.2)
 
 
