@@ -78,6 +78,11 @@ class Sources:
         """Whether there is a source for this asset."""
         return _type(asset) in self._by_type
 
+    def check(self, asset: Asset) -> None:
+        """Raise Invalid with the place of the fault if a data address of a known type can never be served."""
+        if (source := self._by_type.get(_type(asset))) is not None:
+            source.check(asset)
+
     def prepare(self, tx: Tx, asset: Asset, reader: Reader) -> Prepared:
         """Make an asset ready. Raise LocalError if it cannot be served."""
         source = self._by_type.get(_type(asset))

@@ -49,6 +49,10 @@ class CheckedSource(Source):
         self._judge = _Judge(validate)
 
     @override
+    def check(self, asset: Asset) -> None:
+        self._inner.check(asset)
+
+    @override
     def prepare(self, tx: Tx, asset: Asset, reader: Reader) -> Prepared:
         prepared = self._inner.prepare(tx, asset, reader)
         if asset.semantic_id is None or asset.validation is Validation.OFF:

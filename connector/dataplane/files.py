@@ -41,12 +41,19 @@ class FileSource(Source):
         self._folder = folder.resolve()
 
     @override
+    def check(self, asset: Asset) -> None:
+        self._file(asset)
+
+    @override
     def prepare(self, tx: Tx, asset: Asset, reader: Reader) -> Prepared:
+        return Prepared(self._file(asset).open)
+
+    def _file(self, asset: Asset) -> "_File":
         given = {short_name(key): value for key, value in asset.data_address.items()}
         path = given.get("path", "")
         if not path or "\0" in path:
             raise Invalid("a file's address needs a path", "/dataAddress/path")
-        return Prepared(_File(self._folder, path, given.get("contentType")).open)
+        return _File(self._folder, path, given.get("contentType"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,14 @@ class EmbeddedDataPlane(DataPlane):
         return (HTTP_PULL, HTTP_PUSH) if self._sources.knows(asset) else ()
 
     @override
-    def open_pull(self, transfer: Transfer, consumer_bpn: str | None, now: int) -> tuple[DataAddress, Grant]:
-        grant = self._tokens.opened(
+    def check(self, asset: Asset) -> None:
+        self._sources.check(asset)
+
+    @override
+    def open_pull(
+        self, transfer: Transfer, consumer_bpn: str | None, now: int, opened: Grant | None = None
+    ) -> tuple[DataAddress, Grant]:
+        grant = opened or self._tokens.opened(
             Grant(
                 id=transfer.id,
                 created_at=now,

@@ -34,6 +34,10 @@ class HttpSource(Source):
         self._public_url = public_url
 
     @override
+    def check(self, asset: Asset) -> None:
+        HttpAddress.parse(asset.data_address)
+
+    @override
     def prepare(self, tx: Tx, asset: Asset, reader: Reader) -> Prepared:
         address = HttpAddress.parse(asset.data_address)
         secrets = {}

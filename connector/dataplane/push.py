@@ -1,11 +1,14 @@
 """A push: the provider sends an asset's data to the address that the consumer named (HttpData-PUSH).
 
-The destination comes from a stranger, so it is called through the guarded client for peers. Only what describes the
-body travels with it, and what the destination itself asks for. Each call is one attempt; the engine repeats it.
+The destination comes from a stranger, so it is called through the guarded client for peers, and has to keep pace: one
+that takes or answers a byte now and then would hold a connection and a lane of the dispatcher without end. Only what
+describes the body travels with it, and what the destination itself asks for. Each call is one attempt; the engine
+repeats it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol, Self
 
@@ -19,6 +22,9 @@ from connector.http.client import Stream
 from connector.protocol.errors import Invalid, Unreachable
 from connector.protocol.transfer_messages import short_name
 
+PATIENCE_S: Final = 120.0
+SLOWEST: Final = 16 << 10
+"""A push may take `PATIENCE_S`, and one second more for every so many bytes."""
 METHODS: Final = ("POST", "PUT", "PATCH")
 _NOT_THEIRS: Final = HOP_BY_HOP | {fold("Host"), fold("Content-Length")}
 
@@ -74,16 +80,17 @@ async def push(
 ) -> None:
     """Send the data, and the headers `also`, unless the destination asks for others of these names.
 
-    Raise Unreachable with the reason if the source or the destination fails, or access is revoked.
+    Raise Unreachable with the reason if the source or the destination fails, is slow, or access is revoked.
     """
-    async with access.prepared.open(Ask()) as content:
+    async with paced() as more, access.prepared.open(Ask()) as content:
         access = await gate.still(access)
         if content.status != 200:  # noqa: PLR2004 - HTTP: anything else is not the data
             raise Unreachable(f"the source of the data answered {content.status}")
         headers = _describing(content)
         headers.update(also)
         headers.update(destination.headers)
-        body = content.body if content.read is None else Upload(_guarded(gate, access, content.read))
+        more(len(content.body))
+        body = content.body if content.read is None else Upload(_guarded(gate, access, content.read, more))
         async with outbound.stream(destination.method, destination.url, headers=headers, body=body) as answer:
             if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP
                 raise Unreachable(f"the destination answered {answer.status}")
@@ -95,7 +102,30 @@ def _describing(content: Content) -> CIMultiDict[str]:
     return CIMultiDict(kept)
 
 
-async def _guarded(gate: Gate, access: Access, read: Callable[[], Awaitable[bytes]]) -> AsyncIterator[bytes]:
+async def _guarded(
+    gate: Gate, access: Access, read: Callable[[], Awaitable[bytes]], more: Callable[[int], None]
+) -> AsyncIterator[bytes]:
     while chunk := await read():
         access = await gate.still(access)
+        more(len(chunk))
         yield chunk
+
+
+@asynccontextmanager
+async def paced() -> AsyncIterator[Callable[[int], None]]:
+    """Raise Unreachable as soon as what happens inside is too slow; it says how many bytes there are to send."""
+    end = asyncio.get_running_loop().time() + PATIENCE_S
+
+    def more(count: int) -> None:
+        nonlocal end
+        end += count / SLOWEST
+        if not limit.expired():
+            limit.reschedule(end)
+
+    try:
+        async with asyncio.timeout_at(end) as limit:
+            yield more
+    except TimeoutError as late:
+        if not limit.expired():
+            raise
+        raise Unreachable(f"the push took too long: less than {SLOWEST >> 10} KiB per second") from late

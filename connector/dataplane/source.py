@@ -68,6 +68,10 @@ class Prepared:
 class Source(Protocol):
     """Data of one kind, named by the `type` of an asset's data address."""
 
+    def check(self, asset: Asset) -> None:  # noqa: ARG002 - some sources find nothing to check
+        """Raise Invalid with the place of the fault if a data address can never be served, whatever is true later."""
+        return
+
     def prepare(self, tx: Tx, asset: Asset, reader: Reader) -> Prepared:
         """Make an asset ready. Raise LocalError if it cannot be served as it is configured."""
         ...

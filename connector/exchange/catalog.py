@@ -1,7 +1,10 @@
 """Catalogs, both ways: showing a counterparty what it may have (DSP 2025-1, clause 6), and asking for theirs.
 
 What is shown follows the page, not the stock: the offer index gives candidates in catalog order, access is evaluated
-for these only, and a page ends after so many candidates even if few of them are visible.
+for these only, and a page ends after so many candidates even if few of them are visible. For the same reason a filter's
+`offset` skips candidates: what the caller's BPN may be able to see. Where access depends on more than a BPN (dates,
+credentials), that is more than what it does see. To skip visible datasets only, all before them would have to be judged
+for every page; whoever wants each dataset once follows the `Link` of the page before, which counts nothing.
 """
 
 import json
@@ -27,6 +30,7 @@ from connector.protocol.catalog import (
     service_json,
 )
 from connector.protocol.errors import ConnectorError, Invalid, PeerError, Unreachable
+from connector.protocol.reading import told
 
 PAGE: Final = 500
 """Datasets on a page for peers that do not say how many they want; the conformance kit reads the first page only."""
@@ -173,4 +177,4 @@ def _reason(answer: Answer) -> str:
         error = CatalogError.parse(answer.json())
     except ConnectorError:
         return answer.body[:200].decode(errors="replace").strip() or "no reason given"
-    return "; ".join(str(r) for r in error.reason) or error.code or "no reason given"
+    return told(error.reason) or error.code or "no reason given"

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from connector.exchange import credentials, negotiation_moves, transfer_moves
 from connector.exchange.events import negotiation_event, transfer_event
-from connector.exchange.moves import Record, named, party_of, process_path, tried
+from connector.exchange.moves import Record, named, party_of, process_path, take_leave, tried
 from connector.exchange.node import Node
 from connector.exchange.ports import Answer, Tx
 from connector.exchange.records import CredentialRequest, Negotiation, Outgoing, Transfer
@@ -28,6 +28,7 @@ from connector.protocol import negotiation, transfer
 from connector.protocol.errors import ConnectorError, LocalError, NotFound, PeerError, Unreachable
 from connector.protocol.negotiation_messages import ContractNegotiation, ContractNegotiationError
 from connector.protocol.process import Role
+from connector.protocol.reading import told
 from connector.protocol.transfer_messages import TransferError, TransferProcess
 
 FIRST_MS: Final = 250
@@ -142,11 +143,11 @@ def _told(answer: Answer) -> str:
     try:
         doc = answer.json()
         error = ContractNegotiationError.parse(doc)
-        said = "; ".join(str(r) for r in error.reason) or error.code
+        said = told(error.reason) or error.code
     except ConnectorError:
         try:
             failed = TransferError.parse(answer.json())
-            said = "; ".join(str(r) for r in failed.reason) or failed.code
+            said = told(failed.reason) or failed.code
         except ConnectorError:
             said = answer.body[:200].decode(errors="replace").strip()
     return (said or "no reason given")[:500]
@@ -247,8 +248,9 @@ def _settle(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> None:
     """Act on a final outcome, unless the process has gone on without it."""
     try:
         tx.outbox.delete(message.id)
-    except NotFound:
-        return  # taken back while it was on its way
+    except NotFound:  # taken back while it was on its way
+        _introduced_late(node, tx, message, outcome)
+        return
     match _find(tx, message):
         case CredentialRequest() as request:
             credentials.answered(tx, request, outcome.ack, outcome.reason, now=node.clock.now())
@@ -258,6 +260,19 @@ def _settle(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> None:
             tx.transfers.save(_pushed(node, tx, moving, outcome))
         case Transfer() as moving if moving.process.answered(message.id, ok=True) is not moving.process:
             tx.transfers.save(_settled_transfer(node, tx, moving, message, outcome))
+
+
+def _introduced_late(node: Node, tx: Tx, message: Outgoing, outcome: Outcome) -> None:
+    """A peer whose pid we had not learned when we gave up a process would wait for us without end: it is told."""
+    match _find(tx, message):
+        case Negotiation(peer_pid=None) as contract if contract.process.over:
+            contract, _ = _introduced(tx, contract, outcome)
+            if contract.peer_pid is not None:
+                tx.negotiations.save(take_leave(node, tx, contract))
+        case Transfer(peer_pid=None) as moving if moving.process.over:
+            moving, _ = _introduced(tx, moving, outcome)
+            if moving.peer_pid is not None:
+                tx.transfers.save(take_leave(node, tx, moving))
 
 
 def _introduced(tx: Tx, record: Record, outcome: Outcome) -> tuple[Record, Outcome]:

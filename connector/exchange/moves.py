@@ -23,8 +23,10 @@ from connector.policy.parse import parse_policy
 from connector.protocol.errors import Conflict, Invalid, NotFound, PeerError
 from connector.protocol.messages import Message
 from connector.protocol.negotiation import Event as NegotiationEvent
+from connector.protocol.negotiation_messages import ContractNegotiationTerminationMessage
 from connector.protocol.process import Role
 from connector.protocol.transfer import Event as TransferEvent
+from connector.protocol.transfer_messages import TransferTerminationMessage
 
 log = structlog.get_logger()
 Record = TypeVar("Record", Negotiation, Transfer)
@@ -83,8 +85,29 @@ def post(
 
     What went wrong before has been dealt with by that, so the record's `error` is cleared.
     """
-    key, now, process = message.id or node.ids(), node.clock.now(), _untyped(record)
-    record = replace(record, process=process.send(event, key), updated_at=now, error=None)
+    key, process = message.id or node.ids(), _untyped(record)
+    record = replace(record, process=process.send(event, key), updated_at=node.clock.now(), error=None)
+    _promise(node, tx, record, event, key, message, path)
+    return record
+
+
+def take_leave(node: Node, tx: Tx, record: Record) -> Record:
+    """Tell the peer that a process has ended whose pid for it came too late. Whatever it answers changes nothing."""
+    said = pids(node, record) | {"reason": (record.error,) if record.error else ()}
+    message = (
+        ContractNegotiationTerminationMessage(**said)
+        if KINDS[type(record)] == "negotiation"
+        else TransferTerminationMessage(**said)
+    )
+    path = process_path(record, "termination")
+    _promise(node, tx, record, TransferEvent.TERMINATE, said["id"], message, path)
+    return record.noted(node.clock.now(), "left", "the peer has answered after the end, and is told of it")
+
+
+def _promise(
+    node: Node, tx: Tx, record: Negotiation | Transfer, event: str, key: str, message: Message, path: str
+) -> None:
+    now = node.clock.now()
     tx.send(
         Outgoing(
             id=key,
@@ -98,7 +121,6 @@ def post(
             due_at=now,
         )
     )
-    return record
 
 
 def _untyped(record: Negotiation | Transfer) -> Any:  # noqa: ANN401 - which event fits which process, callers know
@@ -111,9 +133,11 @@ def decided(
     judgements: Judgements,
     decide: Callable[[], Decision],
     carry_out: Callable[[Record, Decision], Record],
+    owed: tuple[str, ...] = (),
 ) -> Record:
     """Ask a strategy and carry out what it decides. What it found when it judged is noted first.
 
+    owed: what the peer waits for, where the state alone does not say it (`Process.awaited`).
     A hold, or a decision that is not possible, stays in the record's timeline: it says what is being waited for.
     """
     now = node.clock.now()
@@ -125,7 +149,7 @@ def decided(
     record = judgements.noted(record, now)
     if decision.act != Act.HOLD:
         return tried(node, record, decision, carry_out)
-    if not (awaited := record.process.awaited):
+    if not (awaited := owed or record.process.awaited):
         return record
     return record.noted(now, "held", f"waiting for a decision: {', '.join(awaited)} or TERMINATE")
 

@@ -35,6 +35,7 @@ from connector.protocol.negotiation_messages import (
     ContractRequestMessage,
 )
 from connector.protocol.process import Role
+from connector.protocol.reading import told
 
 log = structlog.get_logger()
 Change = Callable[[Tx, Negotiation], Negotiation]
@@ -241,7 +242,7 @@ async def receive_termination(
     node: Node, caller: Caller, pid: str, message: ContractNegotiationTerminationMessage
 ) -> None:
     """Take a termination, which either side may send at any time before the end."""
-    reason = "; ".join(str(r) for r in message.reason) or message.code or "the counterparty gave no reason"
+    reason = told(message.reason) or message.code or "the counterparty gave no reason"
 
     def change(_: Tx, record: Negotiation) -> Negotiation:
         return replace(record, error=f"terminated by the counterparty: {reason}"[:2000])

@@ -456,8 +456,17 @@ class DataPlane(Protocol):
         """The transfer formats this asset can be had in (`HttpData-PULL`, `HttpData-PUSH`)."""
         ...
 
-    def open_pull(self, transfer: Transfer, consumer_bpn: str | None, now: int) -> tuple[DataAddress, Grant]:
-        """A fresh address with an access token, and the grant to store with it."""
+    def check(self, asset: Asset) -> None:  # noqa: ARG002 - a data plane may take any address
+        """Raise Invalid with the place of the fault if the data address can never be served; unknown types may pass."""
+        return
+
+    def open_pull(
+        self, transfer: Transfer, consumer_bpn: str | None, now: int, opened: Grant | None = None
+    ) -> tuple[DataAddress, Grant]:
+        """A fresh address with an access token, and the grant that it belongs to.
+
+        opened: the grant of a transfer that is open already; its tokens stay good, and it is returned as it is.
+        """
         ...
 
     async def push(

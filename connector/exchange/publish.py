@@ -23,6 +23,7 @@ from connector.exchange.records import (
 from connector.policy.audience import audience
 from connector.protocol.errors import Conflict, Invalid
 from connector.protocol.negotiation import State
+from connector.protocol.process import Role
 
 PASSPORT_STORE: Final = "PassportStore"
 """`dataAddress.type` of an asset whose payload this node keeps itself."""
@@ -34,8 +35,8 @@ def _emit(node: Node, tx: Tx, name: str, record: Asset | PolicyDefinition | Cont
 
 
 async def add_asset(node: Node, asset: Asset) -> Asset:
-    """Offer-able from now on. Raise Conflict if the id is taken, Invalid if its validation is not known."""
-    _ = asset.validation
+    """Offer-able from now on. Raise Conflict if the id is taken, Invalid if it could never be served as it says."""
+    _check(node, asset)
 
     def tx(tx: Tx) -> Asset:
         tx.assets.add(asset)
@@ -47,8 +48,8 @@ async def add_asset(node: Node, asset: Asset) -> Asset:
 
 
 async def change_asset(node: Node, asset: Asset) -> None:
-    """Replace an asset, which keeps its creation time. Raise NotFound, or Invalid if its validation is not known."""
-    _ = asset.validation
+    """Replace an asset, which keeps its creation time. Raise NotFound, or Invalid as `add_asset` does."""
+    _check(node, asset)
 
     def tx(tx: Tx) -> None:
         before = tx.assets.get(asset.id)
@@ -62,13 +63,22 @@ async def change_asset(node: Node, asset: Asset) -> None:
     await node.store.run(tx)
 
 
+def _check(node: Node, asset: Asset) -> None:
+    _ = asset.validation  # raises Invalid if nobody knows the word
+    node.data_plane.check(asset)
+
+
 async def remove_asset(node: Node, asset_id: str) -> None:
-    """Withdraw an asset. Raise Conflict while an agreement or a running negotiation is about it."""
+    """Withdraw an asset. Raise Conflict while an agreement or a running negotiation is about it.
+
+    The agreement of a negotiation that was terminated binds nobody. What we have negotiated as a consumer is about
+    another's asset, even if it has the same id.
+    """
 
     def tx(tx: Tx) -> None:
         asset = tx.assets.get(asset_id)
-        about = (Criterion("assetId", "=", asset_id),)
-        if tx.agreements.count(about):
+        about = (Criterion("assetId", "=", asset_id), Criterion("type", "=", Role.PROVIDER.value))
+        if tx.negotiations.count((*about, Criterion("state", "=", State.FINALIZED.value))):
             raise Conflict(f"asset {asset_id} is under an agreement: retire the agreement, keep the asset")
         ended = Criterion("state", "not in", (State.FINALIZED, State.TERMINATED))
         if tx.negotiations.count((*about, ended)):

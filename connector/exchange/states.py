@@ -82,8 +82,11 @@ def negotiation_state(process: NegotiationProcess) -> str:
 
 
 def transfer_state(process: TransferProcess) -> str:
-    """EDC's name for where a transfer is; a consumer's START is a resumption."""
-    if process.pending is not None:
+    """EDC's name for where a transfer is; a consumer's START is a resumption.
+
+    A provider's second START (`protocol.transfer`) leads nowhere else: whoever waits for STARTED is there.
+    """
+    if process.pending is not None and process.after_pending is not process.state:
         resumes = process.pending.event is _T.START and process.us is Role.CONSUMER
         return "RESUMING" if resumes else _TRANSFER_PENDING[process.pending.event]
     return process.state or "INITIAL"

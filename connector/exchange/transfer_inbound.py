@@ -19,6 +19,7 @@ from connector.protocol import negotiation
 from connector.protocol.errors import PeerError
 from connector.protocol.messages import UNKNOWN_PID, Message
 from connector.protocol.process import Role
+from connector.protocol.reading import told
 from connector.protocol.transfer import Event, State, TransferProcess
 from connector.protocol.transfer_messages import (
     DataAddress,
@@ -182,8 +183,8 @@ async def receive_termination(node: Node, caller: Caller, pid: str, message: Tra
 
 
 def _reason(message: TransferSuspensionMessage | TransferTerminationMessage) -> Change:
-    told = "; ".join(str(r) for r in message.reason) or message.code or "no reason given"
-    return lambda _, record: replace(record, error=f"by the counterparty: {told}"[:2000])
+    why = told(message.reason) or message.code or "no reason given"
+    return lambda _, record: replace(record, error=f"by the counterparty: {why}"[:2000])
 
 
 async def _take(

@@ -55,6 +55,9 @@ def arrived(
     address: Mapping[str, str] | None = None,
 ) -> Transfer:
     """Note that `event` has brought `record` into its state, tell of it, and ask the strategy what comes next."""
+    resumed = event is Event.START and ours is (record.process.us is Role.CONSUMER)  # by the consumer
+    if resumed and ours:
+        detail = "the provider's own START, which brings the address, comes next"
     record = acknowledged(node, tx, record, event, ours=ours, detail=detail, address=address)
     if record.process.state in PAUSED:
         close(tx, record)
@@ -64,7 +67,20 @@ def arrived(
     if ours and event is Event.START and record.process.us is Role.PROVIDER and record.format.startswith(HTTP_PUSH):
         _promise_push(node, tx, record)
     judgements = Judgements()
-    view = TransferView(
+    return decided(
+        node,
+        record,
+        judgements,
+        lambda: node.transfers.decide(_view(node, tx, record, event, judgements, ours=ours, party=party)),
+        lambda record, decision: carry_out(node, tx, record, decision),
+        owed=(Event.START,) if resumed and not ours else (),
+    )
+
+
+def _view(
+    node: Node, tx: Tx, record: Transfer, event: Event, judgements: Judgements, *, ours: bool, party: Counterparty
+) -> TransferView:
+    return TransferView(
         role=record.process.us,
         state=record.process.state or State.REQUESTED,
         event=event,
@@ -75,13 +91,6 @@ def arrived(
         asset_id=record.asset_id,
         format=record.format,
         judge=lambda: judgements.take("transfer", judge(node, tx, record, party)),
-    )
-    return decided(
-        node,
-        record,
-        judgements,
-        lambda: node.transfers.decide(view),
-        lambda record, decision: carry_out(node, tx, record, decision),
     )
 
 
@@ -190,10 +199,11 @@ def _start(node: Node, tx: Tx, record: Transfer, _: Decision) -> Transfer:
 
 
 def _open(node: Node, tx: Tx, record: Transfer) -> DataAddress:
-    address, grant = node.data_plane.open_pull(record, node.directory.bpn_of(record.peer.id), node.clock.now())
-    if tx.grants.find(grant.id) is not None:
-        tx.grants.delete(grant.id)  # `save` would keep the time at which it was opened, which its tokens name
-    tx.grants.add(grant)
+    """A second start leaves the first opening as it is: the peer may refuse it, and reads on with what it has."""
+    opened, bpn = tx.grants.find(record.id), node.directory.bpn_of(record.peer.id)
+    address, grant = node.data_plane.open_pull(record, bpn, node.clock.now(), opened)
+    if opened is None:
+        tx.grants.add(grant)
     return address
 
 

@@ -8,11 +8,13 @@ have. Mount the routes in an application made with `render`:
     app.add_routes(public_routes(plane))
 
 Errors have EDC's form, `{"errors": [...]}`: 401 without a token, 403 with one that opens nothing (any more), 502 and
-504 if the provider's backend fails. Faults of our own configuration are logged and answered without detail.
+504 if the provider's backend fails, 503 while our database is away: a client may ask again. Other faults of our own are
+logged and answered with 500, without detail.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -26,7 +28,7 @@ from connector.dataplane.source import Ask
 from connector.http.body import read_body
 from connector.http.door import Door
 from connector.http.limits import Limited
-from connector.protocol.errors import ConnectorError, PeerError, Unreachable
+from connector.protocol.errors import ConnectorError, LocalError, PeerError, Unreachable
 
 PATH: Final = "/public"
 SILENCE_S: Final = 60.0
@@ -36,6 +38,8 @@ _MAX_FORM: Final = 64 << 10
 _ROUTED: Final = tuple(method for method in METHODS if method != "HEAD")  # aiohttp routes HEAD with GET
 _TAIL: Final = "/{tail}"
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_BROKEN: Final = "the provider cannot give this data out at the moment; its log says why"
+_BUSY: Final = "the provider cannot say right now whether this may be given out: ask again"
 _log = structlog.get_logger(__name__)
 
 
@@ -73,7 +77,8 @@ def render(_: web.Request, error: ConnectorError) -> web.Response:
         status, reason = error.status, error.reason
     else:
         _log.error("the data of an asset cannot be given out", reason=error.reason, pointer=error.pointer)
-        status, reason = 500, "the provider cannot give this data out at the moment; its log says why"
+        again = isinstance(error, LocalError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE
+        status, reason = (503, _BUSY) if again else (500, _BROKEN)
     return web.json_response({"errors": [reason]}, status=status, headers={"Cache-Control": "no-store"})
 
 

@@ -87,6 +87,10 @@ class CountedSource(Source):
         self._metrics = metrics
 
     @override
+    def check(self, asset: Asset) -> None:
+        self._inner.check(asset)
+
+    @override
     def prepare(self, tx: Tx, asset: Asset, reader: Reader) -> Prepared:
         prepared = self._inner.prepare(tx, asset, reader)
 

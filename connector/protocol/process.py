@@ -15,7 +15,8 @@ real networks shape the three moves below:
 
 Once everything is answered, both sides are in the same state. Three things are beyond what one side can know: a copy of
 a message that was taken back and is still under way after the message in its place has been answered; a consumer that
-gives up before it has learned the provider's pid; and very many messages (`REMEMBERED`) between one and its repeat.
+gives up and never learns the provider's pid, because the answer is lost (one that comes late is answered with a
+termination: `exchange.delivery`); and very many messages (`REMEMBERED`) between one and its repeat.
 
 The tables are in `negotiation` and `transfer`; nothing here knows a state by name.
 """

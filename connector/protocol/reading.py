@@ -6,6 +6,7 @@ one object where an array is due, and type and state names with their namespace 
 never refused.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any, Final
@@ -111,6 +112,12 @@ def code(doc: dict[str, Any]) -> str | None:
     if isinstance(found, int | float):
         found = str(found)
     return None if found is None or found == "" else checked(found, "/code")
+
+
+def told(reason: Iterable[object]) -> str:
+    """What a `reason` says, on one line: texts as they are (in a value object or not), anything else as JSON."""
+    said = (plain(item) for item in reason)
+    return "; ".join(item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in said)
 
 
 def reasons(doc: dict[str, Any]) -> tuple[object, ...]:

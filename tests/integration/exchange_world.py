@@ -286,7 +286,11 @@ class Shelf(DataPlane):
         return (HTTP_PULL, HTTP_PUSH) if asset.data_address else ()
 
     @override
-    def open_pull(self, transfer: Transfer, consumer_bpn: str | None, now: int) -> tuple[DataAddress, Grant]:
+    def open_pull(
+        self, transfer: Transfer, consumer_bpn: str | None, now: int, opened: Grant | None = None
+    ) -> tuple[DataAddress, Grant]:
+        if opened is not None:
+            return http_pull_address("http://data.test/public", opened.refresh_token or ""), opened
         self.opened += 1
         token = f"token-{self.opened}"
         grant = Grant(transfer.id, now, transfer.peer.id, consumer_bpn, transfer.agreement_id, transfer.asset_id, token)

@@ -162,7 +162,9 @@ class OnePlane(DataPlane):
         return (HTTP_PULL, HTTP_PUSH) if asset.data_address.get("type") in ("HttpData", "PassportStore") else ()
 
     @override
-    def open_pull(self, transfer: Transfer, consumer_bpn: str | None, now: int) -> tuple[DataAddress, Grant]:
+    def open_pull(
+        self, transfer: Transfer, consumer_bpn: str | None, now: int, opened: Grant | None = None
+    ) -> tuple[DataAddress, Grant]:
         address = DataAddress(endpoint_type=HTTP_ENDPOINT, endpoint="https://ours.example/public")
         return address, Grant(
             transfer.id, now, transfer.peer.id, consumer_bpn, transfer.agreement_id, transfer.asset_id

@@ -13,9 +13,11 @@ from connector.identity.keys import SigningKey
 from connector.policy.circumstances import ProvenCredential
 from connector.policy.model import Constraint, Policy, Rule
 from connector.protocol.transfer import Event, State
+from connector.storage.connection import Unavailable
 from tests.unit.dataplane_world import (
     AGREEMENT,
     ASSET,
+    BPN,
     CONSUMER,
     KEY,
     PROVIDER,
@@ -199,6 +201,34 @@ async def test_an_asset_without_a_usable_address_is_our_fault() -> None:
         for address in ({"type": "HttpData", "baseUrl": "ftp://x"}, {"type": "Kafka"}, {}):
             await world.open(address)
             assert await status(world) == 500
+
+
+async def test_a_database_that_is_away_is_503_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(_: object) -> None:
+        raise Unavailable("the database /var/lib/node.sqlite cannot be used")
+
+    async with backend(hello) as there, running() as world:
+        await world.open({"type": "HttpData", "baseUrl": there})
+        monkeypatch.setattr(world.store, "read", away)
+        monkeypatch.setattr(world.store, "run", away)
+        async with world.ask() as answer:
+            assert (answer.status, "sqlite" in await answer.text()) == (503, False)
+        code, body = await refresh(world, signed(world))
+        assert (code, list(body)) == (503, ["errors"])
+
+
+async def test_a_second_start_leaves_the_tokens_of_the_first_as_good_as_its_own() -> None:
+    async with backend(hello) as there, running() as world:
+        await world.open({"type": "HttpData", "baseUrl": there})
+        world.clock.tick(60)
+        address, grant = world.plane.open_pull(transfer(), BPN, world.clock.now(), world.grant)
+        assert grant == world.grant
+        assert await status(world) == 200
+        assert await status(world, headers={"Authorization": address.get("authorization")}) == 200
+        assert address.get("refreshToken") == world.refresh_token
+        world.clock.tick(250)
+        assert await status(world) == 403
+        assert await status(world, headers={"Authorization": address.get("authorization")}) == 200
 
 
 async def test_a_commit_during_the_look_up_is_not_missed() -> None:

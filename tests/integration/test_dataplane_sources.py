@@ -1,6 +1,7 @@
 """Files, payloads of the passport store, and pushes, over real connections."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -11,11 +12,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from connector.dataplane import push
+from connector.dataplane.checked import CheckedSource
 from connector.dataplane.files import CHUNK, FileSource
 from connector.dataplane.payloads import PayloadSource
-from connector.exchange.records import SEMANTIC_ID, Payload
+from connector.exchange.records import SEMANTIC_ID, Asset, Payload
 from connector.http.client import Outbound
 from connector.http.guard import AddressPolicy
+from connector.metrics import Metrics
+from connector.metrics.ports import CountedSource
 from connector.passport.signature import digest
 from connector.protocol.errors import Invalid, Unreachable
 from connector.protocol.transfer import State
@@ -332,6 +337,41 @@ async def test_a_push_of_an_ended_transfer_or_a_revoked_agreement_does_not_happe
     assert inbox.got == []
 
 
+async def test_a_destination_that_answers_byte_by_byte_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push, "PATIENCE_S", 0.2)
+    dripped = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while not reader.at_eof():
+                writer.write(b"y")
+                await writer.drain()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(1 << 16), 0.02)
+        dripped.set()
+        writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, running({"PassportStore": PayloadSource(Model())}) as world:
+        await publish(world, GOOD)
+        with pytest.raises(Unreachable, match="took too long"):
+            await pushed(world, {"baseUrl": f"http://127.0.0.1:{port}"})
+        await dripped.wait()  # the connection is closed
+
+
+async def test_much_data_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push, "PATIENCE_S", 0.0)
+    async with push.paced() as more:
+        more(1 << 30)
+        for _ in range(3):
+            await asyncio.sleep(0)
+    with pytest.raises(Unreachable, match="16 KiB per second"):
+        async with push.paced():
+            await asyncio.Event().wait()
+
+
 async def test_a_push_under_way_stops_when_the_transfer_ends() -> None:
     more = asyncio.Event()
     whole: list[bytes] = []
@@ -356,3 +396,37 @@ async def test_a_push_under_way_stops_when_the_transfer_ends() -> None:
         with pytest.raises(Unreachable):
             await pushed(world, {"baseUrl": destination})
     assert whole == []
+
+
+@pytest.mark.parametrize(
+    ("address", "pointer"),
+    [
+        ({"type": "HttpData"}, "/dataAddress/baseUrl"),
+        ({"type": "HttpData", "baseUrl": "ftp://x.example"}, "/dataAddress/baseUrl"),
+        ({"type": "HttpData", "baseUrl": "https://x.example", "proxyPath": "maybe"}, "/dataAddress/proxyPath"),
+        ({"type": "File"}, "/dataAddress/path"),
+    ],
+)
+async def test_an_address_is_checked_before_there_is_a_transfer(
+    files: World, address: dict[str, str], pointer: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        files.plane.check(Asset("a", 0, data_address=address))
+    assert refused.value.pointer == pointer
+
+
+@pytest.mark.parametrize(
+    "address",
+    [{}, {"type": "Kafka"}, {"type": "File", "path": "later.json"}, {"type": "HttpData", "baseUrl": "http://b"}],
+)
+async def test_an_address_of_another_data_plane_or_of_data_to_come_is_no_fault(
+    files: World, address: dict[str, str]
+) -> None:
+    files.plane.check(Asset("a", 0, data_address=address))
+
+
+async def test_a_source_that_judges_or_counts_has_the_address_checked_all_the_same(folder: Path) -> None:
+    inner = FileSource(folder)
+    for source in (CheckedSource(inner, Model()), CountedSource(inner, "File", Metrics())):
+        with pytest.raises(Invalid):
+            source.check(Asset("a", 0, data_address={"type": "File"}))

@@ -5,15 +5,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
-from connector.exchange import catalog, discovery, fetch, publish
+from connector.exchange import catalog, discovery, fetch, negotiate, publish
 from connector.exchange.records import Asset, Peer
+from connector.exchange.strategy import Manual, terminate
 from connector.policy.model import Constraint, Policy, Rule
 from connector.protocol.catalog import parse_links
 from connector.protocol.errors import Conflict, Invalid, NotFound, PeerError, Unreachable
 from connector.protocol.vocabulary import EDC
 from connector.storage.conditions import LONGEST_LIST
-from tests.integration.exchange_world import CONSUMER, OPEN, PROVIDER, STRANGER, Request, Said, World, world
+from tests.integration.exchange_world import CONSUMER, OPEN, PROVIDER, STRANGER, Request, Said, Shelf, World, world
 
 CONTEXT = ["https://w3id.org/dspace/2025/1/context.jsonld"]
 URL = "http://provider.test/2025-1/catalog/request"
@@ -32,6 +34,14 @@ async def ask(w: World, url: str = URL, *, sender: str = CONSUMER, **query: Any)
 
 def ids(answer: Said) -> list[str]:
     return [dataset["@id"] for dataset in json.loads(answer.body).get("dataset", [])]
+
+
+class Picky(Shelf):
+    """A data plane that takes no address."""
+
+    @override
+    def check(self, asset: Asset) -> None:
+        raise Invalid("a URL", "/dataAddress/baseUrl")
 
 
 class TestWhatIsShown:
@@ -70,6 +80,40 @@ class TestWhatIsShown:
             await publish.remove_definition(w.provider.node, "sale-battery")
             assert ids(await ask(w)) == []
             await publish.remove_asset(w.provider.node, "battery")
+
+    async def test_an_asset_under_an_agreement_stays(self) -> None:
+        async with world() as w:
+            await w.agreed()
+            with pytest.raises(Conflict, match="under an agreement"):
+                await publish.remove_asset(w.provider.node, "battery")
+
+    async def test_an_asset_that_is_being_negotiated_stays_until_that_has_ended(self) -> None:
+        """Also if there was an agreement already, which was never final: it binds nobody."""
+        async with world(consumer={"negotiations": Manual()}) as w:
+            await w.offer()
+            record = await w.request()
+            assert len(await w.provider.every("agreements")) == 1
+            with pytest.raises(Conflict, match="being negotiated"):
+                await publish.remove_asset(w.provider.node, "battery")
+            await negotiate.act(w.consumer.node, record.id, terminate())
+            await w.quiet()
+            await publish.remove_asset(w.provider.node, "battery")
+
+    async def test_what_we_have_agreed_on_as_a_consumer_locks_nothing_of_ours(self) -> None:
+        async with world() as w:
+            await w.agreed()
+            await publish.add_asset(w.consumer.node, Asset("battery", 0))
+            await publish.remove_asset(w.consumer.node, "battery")
+
+    async def test_an_address_that_can_never_be_served_is_refused_when_it_is_published(self) -> None:
+        async with world() as w:
+            plane = Picky()
+            await w.restart(PROVIDER, data_plane=plane)
+            for publishing in (publish.add_asset, publish.change_asset):
+                with pytest.raises(Invalid) as refused:
+                    await publishing(w.provider.node, Asset("a", 0, data_address={"type": "HttpData"}))
+                assert refused.value.pointer == "/dataAddress/baseUrl"
+            assert await w.provider.every("assets") == []
 
     async def test_an_access_policy_that_changes_shows_at_once(self) -> None:
         async with world() as w:

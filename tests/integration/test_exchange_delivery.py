@@ -174,6 +174,53 @@ class TestOutcomes:
             ours = [entry.what for entry in (await w.consumer.negotiation()).history]
             assert ours == ["initiated", "we:REQUEST", "peer:AGREE", "we:VERIFY", "peer:FINALIZE"]
 
+    async def test_a_peer_that_answers_after_we_have_given_up_is_told(self) -> None:
+        async with world(provider={"negotiations": Manual()}) as w:
+            await w.offer()
+
+            async def slowly(request: Request) -> Said | None:
+                if request.kind != "ContractRequestMessage":
+                    return None
+                said = await w.pass_on(request)
+                ours = await w.consumer.negotiation()
+                await negotiate.act(w.consumer.node, ours.id, terminate("too slow"))
+                return said
+
+            offer = await w.found()
+            w.faults.append(lambda request: w.work.on(slowly(request)))
+            await w.request(offer)
+            assert await states(w) == (State.TERMINATED, State.TERMINATED)
+            ours, theirs = await w.consumer.negotiation(), await w.provider.negotiation()
+            assert [entry.what for entry in ours.history][-2:] == ["abandoned", "left"]
+            assert (ours.peer_pid, theirs.error) == (theirs.id, "terminated by the counterparty: too slow")
+            assert await w.consumer.every("outbox") == []
+
+    async def test_a_provider_of_data_that_answers_after_we_have_given_up_is_told(self) -> None:
+        async with world(provider={"transfers": Manual()}) as w:
+
+            async def slowly(request: Request) -> Said | None:
+                if request.kind != "TransferRequestMessage":
+                    return None
+                said = await w.pass_on(request)
+                ours = await w.consumer.transfer()
+                await transfer.act(w.consumer.node, ours.id, terminate("too slow"))
+                return said
+
+            agreement = await w.agreed()
+            w.faults.append(lambda request: w.work.on(slowly(request)))
+            await w.transfer(agreement)
+            ours, theirs = await w.consumer.transfer(), await w.provider.transfer()
+            assert (ours.process.over, theirs.process.over) == (True, True)
+            assert theirs.error == "by the counterparty: too slow"
+
+    async def test_whoever_has_gone_on_meanwhile_is_not_told_of_an_end(self) -> None:
+        async with world() as w:
+            await w.offer()
+            w.fault("ContractRequestMessage", "unanswered")
+            await w.request()
+            await concluded(w)
+            assert "ContractNegotiationTerminationMessage" not in w.sent()
+
     async def test_two_processes_cannot_have_one_pid(self) -> None:
         async with world(provider={"negotiations": Manual()}) as w:
             await w.offer()

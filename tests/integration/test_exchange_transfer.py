@@ -9,7 +9,9 @@ import pytest
 
 from connector.exchange import agreements, edrs, negotiate, transfer
 from connector.exchange.ports import Tx
+from connector.exchange.query import Criterion
 from connector.exchange.records import Transfer
+from connector.exchange.states import transfer_state
 from connector.exchange.strategy import Act, Decision, Manual, terminate
 from connector.policy.model import Constraint, Policy, Rule
 from connector.protocol.errors import Conflict, Invalid, NotFound, Unreachable
@@ -130,22 +132,34 @@ class TestPull:
             assert await states(w) == (State.SUSPENDED, State.SUSPENDED)
             assert await rights(w) == ([], [])
 
-    async def test_a_second_start_opens_anew_so_that_its_token_is_good(self) -> None:
+    async def test_a_second_start_leaves_the_first_opening_so_that_both_tokens_are_good(self) -> None:
         async with world() as w:
             await w.transfer(await w.agreed())
+            opened = w.clock.at
             await w.pass_time(5)
             await act(w, PROVIDER, START)
-            assert await rights(w) == (["token-2"], ["token-2"])
+            assert await rights(w) == (["token-1"], ["token-1"])
             (grant,), (edr,) = await w.provider.every("grants"), await w.consumer.every("edrs")
-            assert grant.created_at == edr.created_at == w.clock.at  # tokens name the opening they belong to
+            assert (grant.created_at, edr.created_at) == (opened, w.clock.at)  # tokens name their opening
 
-    async def test_a_started_peer_that_refuses_a_second_start_stays_started(self) -> None:
+    async def test_a_started_peer_that_refuses_a_second_start_stays_started_with_the_token_it_has(self) -> None:
         async with world() as w:
             await w.transfer(await w.agreed())
             w.fault("TransferStartMessage", 400)
             await act(w, PROVIDER, START)
             theirs = await w.provider.transfer()
             assert (theirs.process.state, theirs.process.pending) == (State.STARTED, None)
+            assert await rights(w) == (["token-1"], ["token-1"])
+
+    async def test_a_transfer_is_shown_as_started_while_a_second_start_has_no_answer(self) -> None:
+        async with world() as w:
+            await w.transfer(await w.agreed())
+            w.fault("TransferStartMessage", "lost")
+            await act(w, PROVIDER, START)
+            theirs = (await w.provider.transfer()).process
+            assert (theirs.pending is not None, transfer_state(theirs)) == (True, "STARTED")
+            started = (Criterion("state", "=", "STARTED"),)
+            assert await w.provider.store.read(lambda tx: tx.transfers.count(started)) == 1
 
     async def test_a_start_without_an_endpoint_is_taken_and_opens_nothing(self) -> None:
         async with world(provider={"transfers": Manual()}) as w:
@@ -445,6 +459,42 @@ class TestStrategiesAndOperators:
             assert theirs.history[-1].detail == "waiting for a decision: START or TERMINATE"
             await act(w, PROVIDER, START)
             assert await states(w) == (State.STARTED, State.STARTED)
+
+    async def test_a_manual_provider_is_asked_for_the_start_that_a_resumption_waits_for(self) -> None:
+        async with world(provider={"transfers": Manual()}) as w:
+            await w.transfer(await w.agreed())
+            for who, decision in ((PROVIDER, START), (CONSUMER, SUSPEND), (CONSUMER, START)):
+                await act(w, who, decision)
+            assert await states(w) == (State.STARTED, State.STARTED)
+            assert await rights(w) == ([], [])
+            ours, theirs = await w.consumer.transfer(), await w.provider.transfer()
+            assert ours.history[-1].detail == "the provider's own START, which brings the address, comes next"
+            assert theirs.history[-1].what == "held"
+            assert theirs.history[-1].detail == "waiting for a decision: START or TERMINATE"
+            await act(w, PROVIDER, START)
+            assert await rights(w) == (["token-2"], ["token-2"])
+
+    async def test_a_provider_that_has_resumed_by_itself_waits_for_nothing(self) -> None:
+        async with world() as w:
+            await w.transfer(await w.agreed())
+            for who, decision in ((CONSUMER, SUSPEND), (PROVIDER, START)):
+                await act(w, who, decision)
+            for side in (w.consumer, w.provider):
+                assert [entry.what for entry in (await side.transfer()).history if entry.what == "held"] == []
+
+    async def test_an_object_as_a_reason_is_kept_as_json(self) -> None:
+        async with world(provider={"transfers": Manual()}) as w:
+            moving = await w.transfer(await w.agreed())
+            doc = {
+                "@context": CONTEXT,
+                "@type": "TransferTerminationMessage",
+                "consumerPid": moving.id,
+                "providerPid": (await w.provider.transfer()).id,
+                "reason": [{"code": 7, "text": "gone"}, {"@value": "für immer", "@language": "de"}],
+            }
+            await w.say(CONSUMER, f"http://provider.test/2025-1/transfers/{doc['providerPid']}/termination", doc)
+            theirs = await w.provider.transfer()
+            assert theirs.error == 'by the counterparty: {"code": 7, "text": "gone"}; für immer'
 
     async def test_an_impossible_decision_opens_nothing(self) -> None:
         async with world(provider={"transfers": Script(REQUEST=SUSPEND, TERMINATE=START)}) as w:

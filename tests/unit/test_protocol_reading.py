@@ -130,3 +130,16 @@ def test_a_code_of_another_kind_is_refused() -> None:
 )
 def test_reasons_stay_as_they_are(reason: object, expected: object) -> None:
     assert reading.reasons({"reason": reason}) == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ((), ""),
+        (("no", "never"), "no; never"),
+        (({"@value": "nein", "@language": "de"},), "nein"),
+        (({"why": ["it", None]}, 7), '{"why": ["it", null]}; 7'),
+    ],
+)
+def test_a_reason_is_told_as_text_or_as_json(reason: tuple[object, ...], said: str) -> None:
+    assert reading.told(reason) == said
