@@ -59,7 +59,7 @@ def sandbox(step: Step, folder: Path) -> Iterator[None]:
             said = nodes.stdout.readline()
             assert re.match(r"\d+ nodes are ready", said), log.read_text()
             said += "".join(nodes.stdout.readline() for _ in range(2 + int(said.split()[0])))
-            assert step[1] is None or shown(step[1]).match(said), said
+            assert step[1] is None or shown(step[1]).fullmatch(said.rstrip()), said
             yield
         finally:
             nodes.terminate()
@@ -87,4 +87,4 @@ def test_everything_that_is_typed_prints_what_the_page_shows(tour: str, tmp_path
     assert len(printed) == len(others)
     for (commands, expected), output in zip(others, printed, strict=True):
         if expected is not None:
-            assert shown(expected).match(output.replace("\r", "")), f"{commands}printed\n{output}"
+            assert shown(expected).fullmatch(output.replace("\r", "").rstrip()), f"{commands}printed\n{output}"

@@ -70,6 +70,8 @@ def quoted(text: str) -> Iterator[str]:
 
 
 def shown(expected: str) -> re.Pattern[str]:
-    """What a page shows as an output: `...` stands for anything, and the end may be left out."""
-    parts = (re.escape(part) for part in expected.strip().split("..."))
-    return re.compile(".*".join(parts), re.DOTALL)
+    """What a page shows as an output: `...` stands for any text, alone in a line for any lines."""
+    lines = expected.strip().splitlines()
+    return re.compile(
+        "\n".join(r"(?s:.*)" if line == "..." else ".*".join(map(re.escape, line.split("..."))) for line in lines)
+    )

@@ -16,7 +16,7 @@ from connector import config
 from connector.exchange import events
 from connector.metrics.table import TABLE
 from docs import generate
-from tests.unit.docs_pages import PAGES, ROOT, Block, anchors, blocks, links, name_of, prose, quoted, read
+from tests.unit.docs_pages import PAGES, ROOT, Block, anchors, blocks, links, name_of, prose, quoted, read, shown
 
 SHOWN = {"text", "mermaid", "sql"}
 """Languages of blocks that are there to be looked at."""
@@ -143,6 +143,14 @@ def test_every_page_can_be_found_from_the_index(page: Path) -> None:
 
 
 # Blocks of code
+
+
+@pytest.mark.parametrize(
+    "output", ["made a.json: 7 bytes", "made a.json: 7 bytes\nand more", "was made a.json: ", "made"]
+)
+def test_dots_stand_for_any_text_and_alone_for_any_lines(output: str) -> None:
+    assert bool(shown("made ...: ... bytes\n").fullmatch(output)) is (output == "made a.json: 7 bytes")
+    assert bool(shown("made ...\n...\n").fullmatch(output)) is ("\n" in output)
 
 
 @every_block
