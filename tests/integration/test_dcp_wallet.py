@@ -176,7 +176,7 @@ class TestPresentations:
 
     async def test_both_or_neither_way_of_asking_is_400(self, world: World) -> None:
         definition = {"id": "d", "input_descriptors": [{"id": "i"}]}
-        for doc in (
+        docs: tuple[object, ...] = (
             query(presentationDefinition=definition),
             query(scope=None),
             query(scope=[]),
@@ -188,7 +188,8 @@ class TestPresentations:
             query(**{"@context": ["https://other.example"]}),
             [],
             None,
-        ):
+        )
+        for doc in docs:
             assert await world.refused(QUERY, await world.header(), doc) == (400, None), doc
 
     async def test_a_presentation_definition_is_501(self, world: World) -> None:
