@@ -15,7 +15,7 @@ import secrets
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -173,6 +173,17 @@ def _refusals(log: Path) -> str:
     return ", ".join(f"{check} {count}" for check, count in checks.most_common()) or "nothing"
 
 
+def _summary(roles: Iterable[Role]) -> str:
+    """All roles in one line, as test runners end; the excepted cases stand apart, whatever became of them."""
+    wanted = passed = excepted = 0
+    for role in roles:
+        found = json.loads((OUT / f"{role.name}-kit" / "summary.json").read_text(encoding="utf-8"))
+        wanted += role.cases - len(role.excepted)
+        passed += found["passed"] - len(role.excepted.keys() - found["failures"].keys())
+        excepted += len(role.excepted)
+    return f"{passed} passed, {wanted - passed} failed, {excepted} excepted"
+
+
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -186,16 +197,18 @@ def main() -> int:
     if not TOOL.is_file():
         _say("skipped: the DCP kit's runner (../shared/tools/dcp-tck) is not beside this repository")
         return 0
-    runs = [verifier, wallet, issuer]
-    for run in runs:
-        shutil.rmtree(OUT / run.__name__, ignore_errors=True)
-        shutil.rmtree(OUT / f"{run.__name__}-kit", ignore_errors=True)
+    roles, runs = (VERIFIER, WALLET, ISSUER), (verifier, wallet, issuer)
+    for role in roles:
+        shutil.rmtree(OUT / role.name, ignore_errors=True)
+        shutil.rmtree(OUT / f"{role.name}-kit", ignore_errors=True)
     OUT.mkdir(parents=True, exist_ok=True)
     try:
-        return max(asyncio.run(run(verbose=options.verbose)) for run in runs)
+        code = max(asyncio.run(run(verbose=options.verbose)) for run in runs)
+        _say(_summary(roles))
     except HarnessError as error:
         _say(f"the conformance kit could not be run: {error}")
         return 2
+    return code
 
 
 if __name__ == "__main__":
