@@ -98,6 +98,11 @@ class Config:
         "public.certificate_key", "PEM file with the certificate's key.", default=None
     )
     trust: Path | None = setting("public.trust", "PEM file with additional CAs to trust as a client.", default=None)
+    passport_pages: bool = setting(
+        "public.passport_pages",
+        "Show the public part of each published passport at /p/<passport id>, without login, with a QR code.",
+        default=True,
+    )
 
     management_host: str = setting("management.host", "Address the management API listens on.", default="127.0.0.1")
     management_port: int = setting("management.port", "Port the management API listens on.", default=8181)

@@ -19,7 +19,7 @@ from connector.passport import credential
 from connector.passport.audiences import EVERYBODY, Reading, lattice
 from connector.passport.disclosure import class_map
 from connector.passport.sdjwt import SdJwt
-from connector.protocol.errors import Invalid, NotFound
+from connector.protocol.errors import Invalid
 from connector.protocol.vocabulary import EDC
 
 AUDIENCE: Final = f"{EDC}audience"
@@ -93,14 +93,3 @@ def view_of(notary: Notary, version: PassportVersion, reading: Reading) -> View:
     classes = lattice().classes(reading, version.passport_id)
     seal = notary.seal_view(version.semantic_id, known.project(version.passport, classes), classes)
     return View(version, reading, classes, seal, credential.present(version.issued, known, classes))
-
-
-def public_view(tx: Tx, notary: Notary, passport_id: str) -> Mapping[str, Any]:
-    """What everybody may see of a passport's newest version, as the plain aspect. Raise NotFound."""
-    version = newest(tx, passport_id)
-    if version is None:
-        raise NotFound(f"there is no passport {passport_id}", value=passport_id)
-    classes = lattice().classes(EVERYBODY, passport_id)
-    view = class_map().project(version.passport, classes)
-    notary.seal_view(version.semantic_id, view, classes)
-    return view

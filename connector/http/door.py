@@ -30,6 +30,7 @@ _BUSY_MS: Final = 1000
 _FULL_MS: Final = 60_000
 _LONGEST_NAME: Final = 200
 _PROTOCOL: Final = "protocol"
+_VISITORS: Final = "visitors"
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -107,6 +108,12 @@ class Door:
             self._failures.take((_PROTOCOL, network_of(request.remote)), self._now())
         self._hold(request, self._requests, caller.id, "requests", "too many requests at the same time")
         return caller
+
+    def visitor(self, request: web.Request) -> None:
+        """Let in who proves nothing, as often as a counterparty. Raise Limited if its address comes too often."""
+        address = network_of(request.remote)
+        if wait := self._rates.take((_VISITORS, address), self._now()):
+            raise self._limited("rate", address, "too many requests in a short time", wait)
 
     async def may_open(self, store: Store, caller: Caller, kind: str, us: Role) -> None:
         """Raise Limited if `caller` holds as many open processes of this kind, with us in this role, as it may.

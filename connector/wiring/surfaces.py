@@ -21,6 +21,7 @@ from connector.http.health import disk_check, leaving_check, outbox_check, write
 from connector.http.limits import Allowed
 from connector.http.management import management_app
 from connector.http.middleware import application
+from connector.http.passport_page import PassportPages
 from connector.http.public import public_routes
 from connector.http.public import render as render_public
 from connector.http.server import Limits, Listener, serve
@@ -132,6 +133,8 @@ def _public(
     if config.did.startswith("did:web:") and not config.sts_url:  # an external wallet publishes its own key
         document = did_document(config.did, [key], _services(config))
         root.add_routes(did_routes(did_document_path(config.did), document))
+    if config.passport_pages:
+        root.add_routes(PassportPages(node, config.url, door).routes())
     root.add_subapp(DSP_PATH, dsp_application(node, engine.release, engine.dispatcher.heard, door=door))
     if wallet is not None:
         credential_service = application(render_dcp)

@@ -22,6 +22,7 @@ from connector.http.dsp import dsp_application
 from connector.http.health import health_routes
 from connector.http.management import management_routes
 from connector.http.metrics import metrics_routes
+from connector.http.passport_page import PassportPages
 from connector.http.public import public_routes
 from connector.http.twins import TWINS_PATH, twins_app
 from connector.identity.did import parse_did_document
@@ -43,6 +44,7 @@ def management() -> web.Application:
 def dsp() -> web.Application:
     app = web.Application()
     app.add_routes(did_routes("/.well-known/did.json", {}))
+    app.add_routes(PassportPages(cast("Node", None), "").routes())
     app.add_subapp(DSP_PATH, dsp_application(cast("Node", None), lambda _: None))  # routes need no node
     return app
 
@@ -74,7 +76,7 @@ class Surface:
 
 SURFACES = (
     Surface("management", management, "apiKey", r"/check/.*|/metrics"),
-    Surface("dsp", dsp, "selfIssuedToken", r".*/\.well-known/.*"),
+    Surface("dsp", dsp, "selfIssuedToken", r".*/\.well-known/.*|/p/.*"),
     Surface("data-plane", data_plane, "accessToken"),
     Surface("twins", twins, "apiKey"),
 )
