@@ -6,7 +6,6 @@ say what the passport has of it. Whoever has an agreement on a definition that s
 not there any more, gets what everybody may see.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 

@@ -9,11 +9,12 @@ from tests.interop.clients.cases import (
     tractusx_finding,
     tractusx_offering,
     tractusx_tck,
+    tractusx_twins,
 )
 from tests.interop.clients.cases.tractusx_scene import Scene
 from tests.interop.clients.cases.world import Backend, Nodes, run
 
-MODULES = (tractusx_offering, tractusx_finding, tractusx_exchanging, tractusx_tck, tractusx_errors)
+MODULES = (tractusx_offering, tractusx_finding, tractusx_exchanging, tractusx_twins, tractusx_tck, tractusx_errors)
 
 if __name__ == "__main__":
     logging.disable()  # the SDK logs what it then raises
