@@ -13,10 +13,11 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from connector.config import DATA_PATH, DSP_PATH
+from connector.config import DATA_PATH, DCP_PATH, DSP_PATH, STS_PATH
 from connector.dataplane.http_address import METHODS
 from connector.dataplane.plane import EmbeddedDataPlane
 from connector.exchange.node import Node
+from connector.http.dcp import CredentialService, dcp_routes
 from connector.http.did import did_routes
 from connector.http.dsp import dsp_application
 from connector.http.health import health_routes
@@ -24,6 +25,7 @@ from connector.http.management import management_routes
 from connector.http.metrics import metrics_routes
 from connector.http.passport_page import PassportPages
 from connector.http.public import public_routes
+from connector.http.sts import TokenService, sts_routes
 from connector.http.twins import TWINS_PATH, twins_app
 from connector.identity.did import parse_did_document
 from connector.protocol import catalog, negotiation_messages, transfer_messages
@@ -61,6 +63,16 @@ def twins() -> web.Application:
     return app
 
 
+def dcp() -> web.Application:
+    app = web.Application()
+    wallet, tokens = web.Application(), web.Application()
+    wallet.add_routes(dcp_routes(cast("CredentialService", None)))
+    tokens.add_routes(sts_routes(cast("TokenService", None), "id", "secret", lifetime_s=60))
+    app.add_subapp(DCP_PATH, wallet)
+    app.add_subapp(STS_PATH, tokens)
+    return app
+
+
 @dataclass(frozen=True)
 class Surface:
     """A file and its application. `open_to_all`: paths without any proof of who asks."""
@@ -78,6 +90,7 @@ SURFACES = (
     Surface("management", management, "apiKey", r"/check/.*|/metrics"),
     Surface("dsp", dsp, "selfIssuedToken", r".*/\.well-known/.*|/p/.*"),
     Surface("data-plane", data_plane, "accessToken"),
+    Surface("dcp", dcp, "selfIssuedToken"),
     Surface("twins", twins, "apiKey"),
 )
 
