@@ -6,6 +6,7 @@
     catalog     the first page and one asset by id, over stocks of different sizes
     schema      loading an aspect model, cold and cached, and validations beside those of jsonschema
     passport    publishing passports, and disclosing and verifying one
+    find        from what stands on a battery to a verified passport
     trust       what it costs to verify a sender by its credentials, in processor time
     elsewhere   an independent measuring program on the same pair, and with --edc a real EDC pair in turns with ours
 
@@ -29,7 +30,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from connector.sandbox.nodes import sandbox  # noqa: E402 - after the path is set
-from tests.bench import catalogs, elsewhere, exchanging, floor, publishing, resting, validating, verifying  # noqa: E402 - after the path is set
+from tests.bench import catalogs, elsewhere, exchanging, finding, floor, publishing, resting, validating, verifying  # noqa: E402 - after the path is set
 from tests.bench.bare import bare  # noqa: E402 - after the path is set
 from tests.bench.exchanging import Rounds  # noqa: E402 - after the path is set
 from tests.bench.floor import Floor  # noqa: E402 - after the path is set
@@ -38,7 +39,7 @@ from tests.bench.report import Report, write_section  # noqa: E402 - after the p
 
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
 TOOLS: Final = ROOT.parent / "shared" / "tools"
-PARTS: Final = ("rest", "exchange", "catalog", "schema", "passport", "trust", "elsewhere")
+PARTS: Final = ("rest", "exchange", "catalog", "schema", "passport", "find", "trust", "elsewhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class Run:
                 "catalog": self._catalog,
                 "schema": self._schema,
                 "passport": self._passport,
+                "find": self._find,
                 "trust": self._trust,
                 "elsewhere": self._elsewhere,
             }
@@ -142,6 +144,10 @@ class Run:
     async def _passport(self) -> None:
         async with sandbox(2) as box:
             await publishing.measure(box, self.plan.floor, self.plan.rounds.repeats, self.report)
+
+    async def _find(self) -> None:
+        async with sandbox(2) as box:
+            await finding.measure(box, self.plan.rounds.exchanges, self.report)
 
     async def _trust(self) -> None:
         await verifying.measure(self.plan.floor, self.report)

@@ -68,8 +68,7 @@ def shell(here: Scene, *asset_ids: dict[str, Any]) -> ShellDescriptor:
 
 def fine(answer: Any) -> Any:  # noqa: ANN401 - untyped SDK
     """What the SDK made of a good answer; a Result is a refusal."""
-    if isinstance(answer, Result):
-        raise ValueError(str(answer.messages))
+    assert not isinstance(answer, Result), answer.messages
     return answer
 
 
