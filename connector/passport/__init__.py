@@ -1,1 +1,1 @@
-"""Battery passports: canonical bytes, signatures beside the payload, and the verdict on what was received."""
+"""Battery passports: complete, cut along disclosure classes, signed once as an SD-JWT, judged when they arrive."""

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -257,10 +259,33 @@ async def test_the_commands_do_the_whole_story(nodes: World, tmp_path: Path) -> 
     assert (code, "offers no passport" in said) == (1, True)
 
 
-async def command(environment: dict[str, str], *arguments: object) -> tuple[int, str]:
+async def test_the_page_shows_what_its_commands_print(nodes: World, tmp_path: Path) -> None:
+    """Every block of publish-passports.md, by the maker or by the recycler; numbers may differ."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "publish-passports.md").read_text(encoding="utf-8")
+    (tmp_path / "passport.json").write_text(json.dumps(passport()))
+    blocks = re.findall(r"```console\n\$ connector (.+)\n(.+)\n```", page)
+    assert len(blocks) == page.count("```console")
+    for line, shown in blocks:
+        reader = RECYCLER if "fetch" in line or "verify" in line else MAKER
+        url = f"{nodes[reader].running.management.url}/management"
+        arguments = shlex.split(line.replace("did:web:maker.example", nodes[MAKER].did))
+        environment = {"CONNECTOR_URL": url, "CONNECTOR_API_KEY": KEY}
+        code, said = await command(environment, *arguments, folder=tmp_path)
+        told = said.replace(nodes[MAKER].did, "did:web:maker.example").splitlines()
+        expected = masked(shown.partition("#...")[0])
+        assert code == 0, said
+        assert [t for t in told if masked(t).startswith(expected)], said
+
+
+def masked(text: str) -> str:
+    return re.sub(r"[0-9]+", "0", text)
+
+
+async def command(environment: dict[str, str], *arguments: object, folder: Path | None = None) -> tuple[int, str]:
     """Run a command of ours as a process, so that the nodes of this one can answer it."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "connector", *map(str, arguments)),
+        cwd=folder,
         env={**os.environ, **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
