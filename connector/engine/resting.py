@@ -3,6 +3,11 @@
 One sleeper waits for the earliest of them, whether there is one or ten thousand. A counterparty that comes back does
 not have to wait for the end of a long pause: what rests for it is due at once. When that attempt fails as well, a part
 of the next pause has to pass before it is done again: a peer that speaks but cannot be reached drives nobody in a loop.
+
+A node that was down and has nothing to send does not announce itself when it is back, by asking each counterparty for
+the state of a process for instance. What could be gained is one pause, about as long as the outage and five minutes at
+most. The price is a request, with a token and its checks, to every counterparty with an open process, and transfers are
+open for months: a node in a crash loop would call all its partners each time. Other makers' connectors take no notice.
 """
 
 import asyncio

@@ -189,14 +189,13 @@ async def _call_back(node: Node, message: Outgoing, trace: str) -> Answer:
 
 
 async def _push(node: Node, message: Outgoing, trace: str) -> Outcome:
-    def load(tx: Tx) -> tuple[Transfer, Any]:
+    def load(tx: Tx) -> tuple[Transfer, Any, str | None]:
         record = tx.transfers.get(message.topic.removeprefix(PUSH))
-        return record, tx.assets.get(record.asset_id)
+        return record, tx.assets.get(record.asset_id), party_of(node, tx, record).bpn
 
-    record, asset = await node.store.read(load)
+    record, asset, bpn = await node.store.read(load)
     if record.process.state is not transfer.State.STARTED:
         return Outcome(ok=False, reason=f"the transfer is {record.process.state}", final=True)
-    bpn = node.directory.bpn_of(record.peer.id)
     await node.data_plane.push(record, asset, bpn, headers=_traced(message, trace))
     return Outcome(ok=True)
 

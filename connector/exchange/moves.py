@@ -13,7 +13,7 @@ from urllib.parse import quote
 import structlog
 
 from connector.exchange.node import Node
-from connector.exchange.ports import Tx
+from connector.exchange.ports import Caller, Tx
 from connector.exchange.records import Negotiation, Outgoing, Timer, Transfer
 from connector.exchange.strategy import Act, Decision
 from connector.exchange.terms import groups_of
@@ -40,7 +40,7 @@ _IMPOSSIBLE: Final = (Conflict, Invalid, NotFound, PeerError)
 
 def party_of(node: Node, tx: Tx, record: Negotiation | Transfer) -> Counterparty:
     """The counterparty as we know it without a message of its own at hand: nothing that it would have to prove anew."""
-    bpn = node.directory.bpn_of(record.peer.id)
+    bpn = record.peer.bpn or node.directory.bpn_of(record.peer.id)
     return Counterparty(record.peer.id, bpn, {}, (), groups_of(tx, record.peer.id, bpn))
 
 
@@ -63,6 +63,13 @@ class Judgements:
             judged = {"scope": scope, **verdict.to_json(at_most=TRACED)}
             record = record.noted(now, f"policy:{scope}", said, judged=judged)
         return record
+
+
+def heard_from(record: Record, caller: Caller) -> Record:
+    """The record with the BPN that its counterparty has just proved."""
+    if caller.bpn in (None, record.peer.bpn):
+        return record
+    return replace(record, peer=replace(record.peer, bpn=caller.bpn))
 
 
 def pids(node: Node, record: Negotiation | Transfer) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from connector.exchange.moves import checked_pids
+from connector.exchange.moves import checked_pids, heard_from
 from connector.exchange.negotiation_moves import acknowledged, arrived
 from connector.exchange.node import Node
 from connector.exchange.ports import Caller, Tx
@@ -141,7 +141,7 @@ def _opened(
         created_at=now,
         updated_at=now,
         process=process,
-        peer=Peer(caller.id, address),
+        peer=Peer(caller.id, address, caller.bpn),
         peer_pid=peer_pid,
         offer=offer,
         offered_by=process.us.other,
@@ -267,7 +267,7 @@ async def _take(
         process = record.process.receive(event, message_key(message), content=message_content(message))
         if process is record.process:
             return  # a repeat: what it asked for is done
-        record = _settled(node, tx, record, event)
+        record = _settled(node, tx, heard_from(record, caller), event)
         record = replace(record, process=process, error=None)
         if change is not None:
             record = change(tx, record)

@@ -145,10 +145,14 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The counterparty: who it is, and the base URL that its DSP paths are appended to (no trailing slash)."""
+    """The counterparty: who it is, and the base URL that its DSP paths are appended to (no trailing slash).
+
+    `bpn` is the one that it proved with its last message; None if it has sent none, or proved none.
+    """
 
     id: str
     address: str
+    bpn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

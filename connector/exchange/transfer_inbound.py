@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from connector.exchange.moves import checked_pids
+from connector.exchange.moves import checked_pids, heard_from
 from connector.exchange.negotiation_inbound import check_address, message_content, message_key
 from connector.exchange.node import Node
 from connector.exchange.ports import Caller, Tx
@@ -79,7 +79,7 @@ async def receive_request(node: Node, caller: Caller, message: TransferRequestMe
             created_at=now,
             updated_at=now,
             process=TransferProcess(Role.PROVIDER).receive(Event.REQUEST, message_key(message)),
-            peer=Peer(caller.id, message.callback_address.rstrip("/")),
+            peer=Peer(caller.id, message.callback_address.rstrip("/"), caller.bpn),
             peer_pid=message.consumer_pid,
             agreement_id=agreement.id,
             asset_id=agreement.asset_id,
@@ -202,7 +202,7 @@ async def _take(
         process = record.process.receive(event, message_key(message), content=message_content(message))
         if process is record.process:
             return  # a repeat: what it asked for is done
-        record = _settled(node, tx, record, event)
+        record = _settled(node, tx, heard_from(record, caller), event)
         record = replace(record, process=process, error=None)
         if change is not None:
             record = change(tx, record)

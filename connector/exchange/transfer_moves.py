@@ -200,7 +200,7 @@ def _start(node: Node, tx: Tx, record: Transfer, _: Decision) -> Transfer:
 
 def _open(node: Node, tx: Tx, record: Transfer) -> DataAddress:
     """A second start leaves the first opening as it is: the peer may refuse it, and reads on with what it has."""
-    opened, bpn = tx.grants.find(record.id), node.directory.bpn_of(record.peer.id)
+    opened, bpn = tx.grants.find(record.id), party_of(node, tx, record).bpn
     address, grant = node.data_plane.open_pull(record, bpn, node.clock.now(), opened)
     if opened is None:
         tx.grants.add(grant)

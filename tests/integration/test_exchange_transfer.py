@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from connector.exchange import agreements, edrs, negotiate, transfer
+from connector.exchange.moves import party_of
 from connector.exchange.ports import Tx
 from connector.exchange.query import Criterion
 from connector.exchange.records import Transfer
 from connector.exchange.states import transfer_state
 from connector.exchange.strategy import Act, Decision, Manual, terminate
+from connector.identity.directory import Directory
 from connector.policy.model import Constraint, Policy, Rule
 from connector.protocol.errors import Conflict, Invalid, NotFound, Unreachable
 from connector.protocol.transfer import State
@@ -22,6 +25,7 @@ from tests.integration.exchange_world import CONSUMER, PROVIDER, STRANGER, Said,
 CONTEXT = ["https://w3id.org/dspace/2025/1/context.jsonld"]
 START, SUSPEND, COMPLETE = Decision(Act.START), Decision(Act.SUSPEND), Decision(Act.COMPLETE)
 DAY = 86_400_000
+BPN = "BPNL0000000000C0"
 DESTINATION = {"type": "HttpData", "baseUrl": "http://sink.test/in", "header:x": "1"}
 
 
@@ -481,6 +485,19 @@ class TestStrategiesAndOperators:
                 await act(w, who, decision)
             for side in (w.consumer, w.provider):
                 assert [entry.what for entry in (await side.transfer()).history if entry.what == "held"] == []
+
+    async def test_a_bpn_that_only_the_caller_has_proved_is_remembered(self) -> None:
+        """As with credentials: no directory of ours has it. Backends and the end of the agreement go by it."""
+        async with world(provider={"directory": Directory({})}, consumer={"directory": Directory({})}) as w:
+            await w.transfer(await w.agreed(Policy((Rule("use", (Constraint("BusinessPartnerNumber", "eq", BPN),)),))))
+            (grant,) = await w.provider.every("grants")
+            assert grant.consumer_bpn == BPN
+            theirs = await w.provider.transfer()
+            parties = [
+                await side.store.read(partial(party_of, side.node, record=record))
+                for side, record in ((w.provider, theirs), (w.consumer, await w.consumer.transfer()))
+            ]
+            assert [party.bpn for party in parties] == [BPN, "BPNL0000000000PR"]
 
     async def test_an_object_as_a_reason_is_kept_as_json(self) -> None:
         async with world(provider={"transfers": Manual()}) as w:
