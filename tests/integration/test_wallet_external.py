@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -25,7 +26,7 @@ async def world() -> AsyncIterator[Others]:
         yield started
 
 
-def external(wallet: Holder, where: str = "SECRET") -> dict[str, dict[str, str]]:
+def external(wallet: Holder, where: str = "SECRET") -> dict[str, Any]:
     """The settings of a connector whose wallet is `wallet`: the same participant, another machine."""
     return {
         "node": {"did": wallet.did},

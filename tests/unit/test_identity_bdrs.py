@@ -1,0 +1,144 @@
+"""The fetched BPN directory: fresh while it can be, old while it must be, and never a choice between two partners."""
+
+import asyncio
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from connector.identity.bdrs import MAX_ENTRIES, RemoteDirectory, read_directory
+from connector.identity.directory import Directory
+from connector.protocol.errors import PeerError, Unreachable
+from tests.unit.identity_world import StillClock
+
+BPN, OTHER, FIXED = "BPNL00000000CONS", "BPNL0000000OTHER", "BPNL0000000FIXED"
+DID = "did:web:consumer.example"
+
+
+class Server:
+    """What the directory answers; `shown` are the presentations that it got."""
+
+    def __init__(self) -> None:
+        self.answer: bytes | None = orjson.dumps({BPN: DID})
+        self.member = True
+        self.shown: list[str] = []
+
+    async def fetch(self, presentation: str) -> bytes:
+        self.shown.append(presentation)
+        if self.answer is None:
+            raise Unreachable("it is away")
+        return self.answer
+
+    async def present(self) -> str | None:
+        return "vp" if self.member else None
+
+
+def directory(server: Server, clock: StillClock) -> RemoteDirectory:
+    fixed = Directory({FIXED: "did:web:fixed.example"})
+    return RemoteDirectory(fixed, server.fetch, server.present, clock, refresh_s=900)
+
+
+async def landed(known: RemoteDirectory) -> None:
+    """Let a fetch under way end."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert known._flight is None  # noqa: SLF001 - nothing is under way any more
+
+
+async def test_the_first_look_up_begins_to_fetch() -> None:
+    server, clock = Server(), StillClock()
+    known = directory(server, clock)
+    assert known.did_of(BPN) is None
+    await landed(known)
+    assert (known.did_of(BPN), known.bpn_of(DID)) == (DID, BPN)
+    assert server.shown == ["vp"]
+
+
+async def test_a_map_is_used_for_its_time_and_nothing_is_fetched_meanwhile() -> None:
+    server, clock = Server(), StillClock()
+    known = directory(server, clock)
+    await known.refresh()
+    for _ in range(3):
+        clock.tick(299)
+        assert known.did_of(BPN) == DID
+    await landed(known)
+    assert len(server.shown) == 1
+    server.answer = orjson.dumps({BPN: "did:web:moved.example"})
+    clock.tick(10)
+    assert known.did_of(BPN) == DID, "the look-up itself is answered from the old map"
+    await landed(known)
+    assert known.did_of(BPN) == "did:web:moved.example"
+
+
+@pytest.mark.parametrize("answer", [None, b"", b"[]", b'{"a":', b"\xff"])
+async def test_an_old_map_serves_while_there_is_no_new_one(answer: bytes | None) -> None:
+    server, clock = Server(), StillClock()
+    known = directory(server, clock)
+    await known.refresh()
+    server.answer = answer
+    clock.tick(100_000)
+    with capture_logs() as logs:
+        for _ in range(5):
+            assert known.did_of(BPN) == DID
+            await landed(known)
+    assert len(server.shown) == 2, "and the directory is not asked for each look-up"
+    assert [line["known"] for line in logs] == [1]
+
+
+async def test_without_a_membership_nobody_is_asked() -> None:
+    server, clock = Server(), StillClock()
+    server.member = False
+    known = directory(server, clock)
+    with capture_logs() as logs:
+        await known.refresh()
+    assert server.shown == []
+    assert "MembershipCredential" in logs[0]["reason"]
+
+
+async def test_an_unknown_partner_makes_us_look_again_but_not_often() -> None:
+    server, clock = Server(), StillClock()
+    known = directory(server, clock)
+    await known.refresh()
+    for _ in range(10):
+        assert known.did_of(OTHER) is None
+        await landed(known)
+    assert len(server.shown) == 1
+    server.answer = orjson.dumps({BPN: DID, OTHER: "did:web:other.example"})
+    clock.tick(11)
+    assert known.did_of(OTHER) is None
+    await landed(known)
+    assert known.did_of(OTHER) == "did:web:other.example"
+
+
+async def test_the_operators_own_entries_win() -> None:
+    server, clock = Server(), StillClock()
+    server.answer = orjson.dumps({FIXED: DID})
+    known = directory(server, clock)
+    await known.refresh()
+    assert known.did_of(FIXED) == "did:web:fixed.example"
+
+
+async def test_closing_gives_up_a_fetch_under_way() -> None:
+    server, clock = Server(), StillClock()
+    gate = asyncio.Event()
+
+    async def present() -> str | None:
+        await gate.wait()
+        return "vp"
+
+    known = RemoteDirectory(Directory({}), server.fetch, present, clock)
+    known.refresh()
+    await asyncio.sleep(0)
+    await known.close()
+    assert server.shown == []
+
+
+def test_entries_that_are_none_are_left_out_and_two_partners_with_one_did_too() -> None:
+    body = {BPN: DID, "BPNL1": DID, OTHER: "https://x.example", FIXED: 7}
+    assert read_directory(orjson.dumps(body)) == {BPN: DID}
+    assert read_directory(orjson.dumps({BPN: DID, OTHER: DID})) == {}
+
+
+def test_a_map_without_end_is_refused() -> None:
+    with pytest.raises(PeerError, match="more than"):
+        read_directory(orjson.dumps({str(i): "" for i in range(MAX_ENTRIES + 1)}))
