@@ -97,8 +97,9 @@ def test_every_setting_metric_and_event_that_is_named_exists(page: Path) -> None
 
 
 def test_every_part_that_is_generated_stands_on_a_page() -> None:
-    written = [part for page in PAGES for part in NAMED.findall(page.read_text(encoding="utf-8"))]
-    assert sorted(written) == sorted(generate.PARTS)
+    texts = {name_of(page): page.read_text(encoding="utf-8") for page in PAGES}
+    assert sorted(part for text in texts.values() for part in NAMED.findall(text)) == sorted(generate.PARTS)
+    assert [name for name, text in texts.items() if text.count("\n<!-- end -->\n") != len(NAMED.findall(text))] == []
 
 
 @pytest.mark.parametrize(
