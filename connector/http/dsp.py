@@ -14,6 +14,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from connector.exchange import catalog, negotiation_inbound, transfer_inbound
+from connector.exchange.denial import Denied
+from connector.exchange.denial import note as note_denial
 from connector.exchange.hold import hold
 from connector.exchange.node import Node
 from connector.exchange.ports import Caller
@@ -176,9 +178,14 @@ class _Surface:
         return handler
 
     async def _caller(self, request: web.Request) -> Caller:
-        caller = await self._door.caller(
-            request, lambda: self._node.identity.verify(request.headers.get("Authorization"))
-        )
+        try:
+            caller = await self._door.caller(
+                request, lambda: self._node.identity.verify(request.headers.get("Authorization"))
+            )
+        except Denied as denied:
+            if denied.sender is not None and (pid := request.match_info.get("pid")) is not None:
+                await note_denial(self._node, denied, pid)
+            raise
         request[_CALLER] = caller
         return caller
 

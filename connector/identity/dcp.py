@@ -18,6 +18,7 @@ from typing import Final
 import structlog
 from typing_extensions import override
 
+from connector.exchange.denial import Denied
 from connector.exchange.ports import Caller, Clock, Directory, Identity
 from connector.identity.authorization import credentials as bearer
 from connector.identity.credential_checks import CredentialChecks, bpn_of, check_coverage
@@ -142,7 +143,7 @@ class DcpIdentity(Identity):
                 peer=sender or _claimed(authorization),
                 proven=sender is not None,
             )
-            raise PeerError(refusal.status, _TOLD[refusal.status]) from None
+            raise Denied(refusal.status, _TOLD[refusal.status], sender=sender, cause=refusal.reason) from None
         return Caller(sender, bpn, token.jws.payload, _proven(credentials))
 
     @override
@@ -184,7 +185,7 @@ class DcpIdentity(Identity):
         access = token.jws.payload.get("token")
         if not isinstance(access, str) or not 0 < len(access) <= _MAX_ACCESS_TOKEN:
             raise Refusal(Check.ACCESS_TOKEN, "the token brings no access token to its sender's wallet", status=401)
-        holder = token.issuer
+        holder, fallen = token.issuer, None
         if (kept := self._shown.peek(holder)) is not None:
             try:
                 for credential in kept:
@@ -195,11 +196,18 @@ class DcpIdentity(Identity):
                 # the wallet may have newer ones
                 log.info("credentials do not stand any more", peer=holder, check=refusal.check.value)
                 self._shown.drop(holder)
+                fallen = refusal
             else:
                 return kept
-        if not self._keep:
-            return (await self._ask(holder, access))[0]
-        return await self._shown.get(holder, lambda: self._ask(holder, access))
+        try:
+            if not self._keep:
+                return (await self._ask(holder, access))[0]
+            return await self._shown.get(holder, lambda: self._ask(holder, access))
+        except Refusal as refusal:
+            if fallen is None or refusal.check is not Check.CREDENTIAL_MISSING:
+                raise
+            # a good wallet leaves out what is revoked: why it is missing is what we know of the one shown before
+            raise Refusal(fallen.check, f"{refusal.reason}; of those shown before, {fallen.reason}") from refusal
 
     async def _ask(self, holder: str, access_token: str) -> tuple[tuple[VerifiableCredential, ...], int]:
         """What the wallet shows, checked, and until when (ms) it may be kept."""
