@@ -29,7 +29,8 @@ _INDENT: Final = " " * 6
 def demo(attach: Path | None, *, as_json: bool) -> None:
     """Run the battery passport story and check everything that it promises.
 
-    The exit code is 0 only if all of it held. Without --attach the nodes are started for the story and removed after.
+    The exit code is 0 only if all of it held. Without --attach an authority and the nodes are started for the story and
+    removed after.
     """
     telling = Telling() if as_json else Telling(heard=_Narrator())
     with refusals(as_json=as_json):
@@ -52,12 +53,13 @@ async def _tell(telling: Telling, attach: Path | None, *, as_json: bool) -> None
         await Story(read_participants(attach, os.environ), telling, here=False).tell()
         return
     began = time.perf_counter()
-    async with sandbox(len(COMPANIES)) as box:
+    async with sandbox(len(COMPANIES), credentials=True) as box:
         if not as_json:
             for member in box.members.values():
                 click.echo(f"{member.participant.title:34} {member.participant.bpn}  {member.participant.did}")
-            click.echo(f"{len(box.members)} nodes are ready after {time.perf_counter() - began:.1f} s\n")
-        await Story(box.participants, telling, here=True).tell()
+            took_s, issuer = time.perf_counter() - began, box.authority.did if box.authority else "nobody"
+            click.echo(f"{len(box.members)} nodes are ready after {took_s:.1f} s, with credentials of {issuer}\n")
+        await Story(box.participants, telling, here=True, authority=box.authority).tell()
 
 
 class _Narrator:

@@ -53,9 +53,21 @@ def sandbox() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep everything here; a later start finds it again.  [default: a temporary folder, removed at the end]",
 )
+@click.option(
+    "--credentials",
+    is_flag=True,
+    help="With an authority, whose credentials the nodes show one another (DCP); else their DIDs are enough.",
+)
 @json_option
 def up(
-    nodes: int, store: str, postgres_url: str | None, pair_file: Path | None, folder: Path | None, *, as_json: bool
+    nodes: int,
+    store: str,
+    postgres_url: str | None,
+    pair_file: Path | None,
+    folder: Path | None,
+    *,
+    credentials: bool,
+    as_json: bool,
 ) -> None:
     """Start nodes that know one another, and run until SIGTERM or Ctrl-C.
 
@@ -66,7 +78,7 @@ def up(
         databases = in_files if store == "sqlite" else on_postgres(_server(postgres_url))
         if pair_file is not None and nodes < 2:  # noqa: PLR2004 - a pair
             raise Invalid("a pair needs at least two nodes: give --nodes 2 or more")
-        asyncio.run(_up(running(nodes, folder, databases), pair_file, as_json=as_json))
+        asyncio.run(_up(running(nodes, folder, databases, credentials=credentials), pair_file, as_json=as_json))
 
 
 @sandbox.command()

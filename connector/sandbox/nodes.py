@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from connector.identity.did import did_of_url
 from connector.onboarding.folder import CONFIG_FILE, KEY_FILE, make_api_key, to_toml, write_atomically
 from connector.protocol.errors import Invalid
 from connector.protocol.vocabulary import PROTOCOL
+from connector.sandbox import trust
 from connector.sandbox.databases import SQLITE, Databases, in_files
 from connector.sandbox.participants import CELL_MAKER, OEM, Company, Participant, companies
 from connector.sandbox.ports import HOST, Ports
@@ -59,6 +60,8 @@ class Sandbox:
     """All nodes, by name, in the order of the companies."""
 
     members: dict[str, Member] = field(default_factory=dict)
+    authority: trust.Authority | None = None
+    """Whoever issued the nodes' credentials; None if they have none."""
 
     @property
     def participants(self) -> dict[str, Participant]:
@@ -67,7 +70,10 @@ class Sandbox:
 
     async def first_death(self) -> str:
         """Wait until a node ends by itself; return its name and the end of its log."""
-        deaths = [asyncio.create_task(member.process.ended()) for member in self.members.values()]
+        processes = [member.process for member in self.members.values()]
+        if self.authority is not None:
+            processes.append(self.authority.process)
+        deaths = [asyncio.create_task(process.ended()) for process in processes]
         try:
             done, _ = await asyncio.wait(deaths, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
@@ -115,11 +121,14 @@ class Place:
 
 
 @asynccontextmanager
-async def sandbox(count: int, folder: Path | None = None, databases: Databases = in_files) -> AsyncIterator[Sandbox]:
+async def sandbox(
+    count: int, folder: Path | None = None, databases: Databases = in_files, *, credentials: bool = False
+) -> AsyncIterator[Sandbox]:
     """A running sandbox of `count` nodes; on the way out all of them end.
 
     folder: kept, with everything in it; None takes a temporary one that is removed at the end.
     databases: where the nodes keep their data.
+    credentials: with an authority, whose credentials the nodes show one another (identity dcp); else their DIDs do.
     Raise LocalError if a node does not start.
     """
     async with AsyncExitStack() as stack:
@@ -131,9 +140,16 @@ async def sandbox(count: int, folder: Path | None = None, databases: Databases =
         urls = await stack.enter_async_context(databases(folder, [company.name for company in wanted]))
         with Ports() as ports:
             places = _places(root, wanted, ports, urls)
-            participants = [_prepare(place, places) for place in places]
+            issuer = _authority_place(root, ports) if credentials else None
+            participants = [_prepare(place, places, issuer) for place in places]
             ports.hand_over()
-            box = await _start(places, participants, stack)
+            authority = None
+            if issuer is not None:
+                authority = await trust.start(issuer, participants)
+                stack.push_async_callback(authority.process.stop)
+            box = replace(await _start(places, participants, stack), authority=authority)
+            if authority is not None:
+                await asyncio.gather(*(trust.has_credentials(who, authority.did) for who in participants))
             write_atomically(root / SHELL_FILE, box.shell())
             yield box
 
@@ -178,14 +194,23 @@ def _places(root: Path, wanted: Sequence[Company], ports: Ports, urls: Mapping[s
     return [Place(c, root / c.name, known[c.name][0], known[c.name][1], urls[c.name]) for c in wanted]
 
 
-def _prepare(place: Place, places: Sequence[Place]) -> Participant:
+def _authority_place(root: Path, ports: Ports) -> trust.Place:
+    file = root / PORTS_FILE
+    known: dict[str, list[int]] = json.loads(file.read_bytes())
+    if trust.NAME not in known:
+        known[trust.NAME] = [ports.take(), ports.take()]
+        file.write_text(json.dumps(known), encoding="utf-8")
+    return trust.Place(root / trust.NAME, *known[trust.NAME])
+
+
+def _prepare(place: Place, places: Sequence[Place], issuer: trust.Place | None) -> Participant:
     """Write a node's settings and API key."""
     place.folder.mkdir(exist_ok=True)
     key_file = place.folder / KEY_FILE
     make_api_key(key_file)
     if place.database != SQLITE:
         write_atomically(place.folder / STORE_FILE, place.database)  # it may hold a password
-    (place.folder / CONFIG_FILE).write_text(_settings(place, places, key_file), encoding="utf-8")
+    (place.folder / CONFIG_FILE).write_text(_settings(place, places, key_file, issuer), encoding="utf-8")
     return Participant(
         name=place.company.name,
         title=place.company.title,
@@ -197,7 +222,7 @@ def _prepare(place: Place, places: Sequence[Place]) -> Participant:
     )
 
 
-def _settings(place: Place, places: Sequence[Place], key_file: Path) -> str:
+def _settings(place: Place, places: Sequence[Place], key_file: Path, issuer: trust.Place | None) -> str:
     """A node's TOML file."""
     sections: dict[str, dict[str, object]] = {
         "node": {
@@ -209,6 +234,9 @@ def _settings(place: Place, places: Sequence[Place], key_file: Path) -> str:
         "public": {"url": f"http://{HOST}:{place.public}", "host": HOST, "port": place.public},
         "management": {"host": HOST, "port": place.management, "key": f"file:{key_file}"},
         "store": {"url": f"file:{place.folder / STORE_FILE}" if place.database != SQLITE else SQLITE},
-        "directory": {other.company.bpn: other.did for other in places},
     }
+    if issuer is None:
+        sections["directory"] = {other.company.bpn: other.did for other in places}
+    else:
+        sections |= issuer.node_sections()
     return to_toml(sections)

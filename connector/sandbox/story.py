@@ -15,12 +15,13 @@ from contextlib import AsyncExitStack
 from connector.client import ApiError, Client, Dataset, Provider, template
 from connector.client.exchanging import reached
 from connector.demo_data import PASSPORT_SEMANTIC_ID, tampered
-from connector.exchange.query import QuerySpec
+from connector.exchange.query import Criterion, QuerySpec
 from connector.protocol.errors import Invalid
 from connector.sandbox.altered import Altered
 from connector.sandbox.goods import Good, cathode_suppliers_good, cell_makers_goods, excerpt
 from connector.sandbox.participants import CATHODE_SUPPLIER, CELL_MAKER, OEM, SECOND_OEM, Participant
 from connector.sandbox.telling import Telling, hold
+from connector.sandbox.trust import Authority
 
 REFUSED = 400
 
@@ -29,15 +30,24 @@ class Story:
     """The story among `nodes`, by name: oem, cell-maker and cathode-supplier, and perhaps oem-2.
 
     here: the nodes run on this machine, so that one of them can be given a data source of this process.
+    authority: who has issued their credentials; with it the story ends with a membership that is revoked.
     """
 
-    def __init__(self, nodes: Mapping[str, Participant], telling: Telling, *, here: bool) -> None:
+    def __init__(
+        self,
+        nodes: Mapping[str, Participant],
+        telling: Telling,
+        *,
+        here: bool,
+        authority: Authority | None = None,
+    ) -> None:
         missing = [c.name for c in (OEM, CELL_MAKER, CATHODE_SUPPLIER) if c.name not in nodes]
         if missing:
             raise Invalid(f"the story needs a node named {' and one named '.join(missing)}", "/nodes")
         self._nodes = nodes
         self._telling = telling
         self._here = here
+        self._authority = authority
         self._clients: dict[str, Client] = {}
         self._goods = cell_makers_goods()
         self._offers: list[Dataset] = []
@@ -48,8 +58,11 @@ class Story:
             for name, node in self._nodes.items():
                 self._clients[name] = await stack.enter_async_context(Client(node.management, node.api_key))
             chapters = [self._publish, self._refuse_mistake, self._supply, self._receive, self._see_nothing]
-            for chapter in [*chapters, *([self._alter] if self._here else [])]:
+            chapters += [self._alter] if self._here else []
+            for chapter in chapters:
                 await self._telling.chapter(chapter)
+            if (authority := self._authority) is not None:
+                await self._telling.chapter(lambda: self._revoke(authority))
 
     def _title(self, name: str) -> str:
         return self._nodes[name].title
@@ -182,6 +195,29 @@ class Story:
                 for name, detail in failed.items():
                     step.note(f"refused  {name}: {detail}")
             await maker.definitions.remove("story-altered")
+
+    async def _revoke(self, authority: Authority) -> None:
+        """Who is no member any more is not heard, and its partner can see why."""
+        maker, oem, bpn = self._clients[CELL_MAKER.name], self._clients[OEM.name], self._nodes[CELL_MAKER.name].bpn
+        who, whom = self._title(CELL_MAKER.name), self._title(OEM.name)
+        with self._telling.step("The authority", "ends the membership of the cell maker", who) as step:
+            revoked = await authority.end_membership(bpn)
+            hold(revoked, "it had no credentials that could be revoked")
+            step.note(f"revoked: {', '.join(sorted(each['type'] for each in revoked))}")
+        hold(self._offers, "there is no offer to try")
+        with self._telling.step(who, "agrees to a contract that it is asked for, and is refused", whom) as step:
+            asked = await oem.negotiations.start(self._provider(CELL_MAKER.name), self._offers[0].offers[0])
+            await oem.negotiations.wait(asked, "REQUESTED")
+            page = await maker.negotiations.query(QuerySpec(criteria=(Criterion("correlationId", "=", asked),)))
+            hold(page.items, "the request has not come")
+            ended = await maker.negotiations.wait(page.items[0].id, "TERMINATED")
+            hold(ended.state == "TERMINATED", f"the negotiation is {ended.state}")
+            step.note(f"{ended.state}: {ended.error}")
+        with self._telling.step(whom, "sees in its timeline why it refused", who) as step:
+            timeline = await oem.negotiations.timeline(asked)
+            denied = [entry.detail for entry in timeline.history if entry.what == "denied"]
+            hold(any("revoked" in detail for detail in denied), f"the timeline says: {denied or 'nothing'}")
+            step.note(denied[0])
 
 
 async def _publish(client: Client, good: Good) -> None:

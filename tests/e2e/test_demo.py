@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.processes import Box, connector, sandbox
 
-STEPS = 20
+STEPS = 23
 FIELDS = ("did", "bpn", "dsp", "management")
 
 
