@@ -342,8 +342,9 @@ def _write_credential_request(record: CredentialRequest) -> Values:
 
 
 def _read_credential_request(row: Row) -> CredentialRequest:
-    wanted, *rest = orjson.loads(row[5])
-    return CredentialRequest(*row[:4], Asked(row[4]), tuple(wanted), *rest)
+    ident, created_at, updated_at, issuer, state, doc = row
+    wanted, pid, url, error = orjson.loads(doc)
+    return CredentialRequest(ident, created_at, updated_at, issuer, Asked(state), tuple(wanted), pid, url, error)
 
 
 def _write_passport(record: PassportVersion) -> Values:
@@ -351,7 +352,9 @@ def _write_passport(record: PassportVersion) -> Values:
 
 
 def _read_passport(row: Row) -> PassportVersion:
-    return PassportVersion(*row[:-1], tuple(orjson.loads(row[-1])))
+    ident, created, passport_id, number, serial, semantic_id, body, credential, disclosures = row
+    disclosed = tuple(orjson.loads(disclosures))
+    return PassportVersion(ident, created, passport_id, number, serial, semantic_id, body, credential, disclosed)
 
 
 def _write_twin(record: RegisteredShell) -> Values:

@@ -60,6 +60,7 @@ KINDS: dict[str, Any] = {
     "payloads": records.PAYLOAD,
     "credentials": records.CREDENTIAL,
     "credential_requests": records.CREDENTIAL_REQUEST,
+    "passports": records.PASSPORT,
     "twins": records.TWIN,
     "outbox": records.a_message(),
     "timers": records.TIMER,

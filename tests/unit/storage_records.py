@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from connector.exchange.passport_records import PassportVersion
 from connector.exchange.query import Criterion
 from connector.exchange.records import (
     Agreement,
@@ -167,6 +168,9 @@ POLICY_DEFINITION = PolicyDefinition("p-1", 1, POLICY, {"https://w3id.org/edc/v0
 GRANT = Grant("t-1", 1, PEER, "BPNL00000000CONS", "agreement-1", "asset-1", "aa", "bb")
 SECRET = Secret("secret-1", 1, "hush")
 PARTNER = BusinessPartner("BPNL00000000000A", 3, ("gold", "gebündelt"))
+PASSPORT = PassportVersion(
+    "urn:uuid:1#2", 1, "urn:uuid:1", 2, "0815", "urn:samm:x:1.0.0#X", b"{}", "a.b.c", ("WyJ", "d")
+)
 TWIN = RegisteredShell(
     "urn:uuid:1",
     1,
