@@ -43,6 +43,11 @@ class Node(Party):
         return self.process.process.pid
 
     @property
+    def up(self) -> bool:
+        """Whether its present process has not ended."""
+        return self.process.process.returncode is None
+
+    @property
     def log(self) -> Path:
         """What all its processes have said."""
         return self.folder / LOG_FILE

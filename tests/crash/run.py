@@ -78,6 +78,7 @@ async def crash(database: str, databases: Databases, exchanges: int, seed: int, 
                 await working
         except TimeoutError:
             tally.broken.stuck.append(f"{len(load.progress.running)} exchanges did not end in {LIMIT_S:g} s")
+            await asyncio.gather(*(node.start() for node in pair.nodes if not node.up))  # the time was up between two
         finally:
             working.cancel()
             with suppress(asyncio.CancelledError):
