@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
@@ -109,8 +109,8 @@ class _Search:
         aspect = self._semantic_id or next(iter(submodel.semantic_ids), None)
 
         async def data(ident: str) -> tuple[str, Fetched]:
-            below = _below((await edrs.data_address(self._node, ident)).address["endpoint"], path)
-            return ident, await fetch.fetch(self._node, ident, path=below, semantic_id=aspect)
+            path_below = below((await edrs.data_address(self._node, ident)).address["endpoint"], path)
+            return ident, await fetch.fetch(self._node, ident, path=path_below, semantic_id=aspect)
 
         transfer_id, fetched = await self._through(passport, data)
         steps = tuple(self._steps)
@@ -297,12 +297,14 @@ def _read(parse: Callable[[Any], T], doc: object, whom: str) -> T:
         raise Unreachable(f"what {whom} says cannot be read: {error}") from error
 
 
-def _below(endpoint: str, href: str) -> str:
+def below(endpoint: str, href: str) -> str:
     """The part of `href` behind the endpoint that the token is for: it goes to no other place than that."""
     base = endpoint.rstrip("/")
-    if href != base and not href.startswith(base + "/"):
+    path = href.removeprefix(base)
+    inside = href.startswith(base) and (not path or path.startswith("/"))
+    if not inside or ".." in unquote(path):
         raise Unreachable(f"the twin says that the data is at {href}, but the token is for {endpoint}")
-    return href[len(base) :]
+    return path
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
