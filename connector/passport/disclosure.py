@@ -100,10 +100,6 @@ class ClassMap:
             place = place.rpartition("/")[0]
         return None
 
-    def count(self, disclosure_class: str) -> int:
-        """How many groups a class has."""
-        return sum(group.disclosure_class == disclosure_class for group in self.groups)
-
     def split(self, passport: object) -> Split:
         """Cut a passport into its fields."""
         fields: dict[str, Any] = {}

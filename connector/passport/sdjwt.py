@@ -163,18 +163,12 @@ def uncover(payload: Mapping[str, Any], disclosures: Iterable[Disclosure]) -> di
     uncovering = _Uncovering(known)
     claims: dict[str, Any] = uncovering.value({k: v for k, v in payload.items() if k != _HASH_NAME}, 0)
     if left := known.keys() - uncovering.seen:
-        number = next(i for i, digest in enumerate(known) if digest in left)
-        what = "" if known_name(known, left) is None else f" (it says to be {known_name(known, left)!r})"
+        number, name = next((i, known[digest].name) for i, digest in enumerate(known) if digest in left)
+        what = "" if name is None else f" (it says to be {name[:80]!r})"
         raise PeerError(
             400, f"the issuer signed nothing that this disclosure belongs to{what}", f"/disclosures/{number}"
         )
     return claims
-
-
-def known_name(known: Mapping[str, Disclosure], left: set[str]) -> str | None:
-    """What the first of the disclosures `left` over calls itself, cut short."""
-    name = next(disclosure.name for digest, disclosure in known.items() if digest in left)
-    return None if name is None else name[:80]
 
 
 @dataclass(slots=True)
