@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from textwrap import indent
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from connector.client import ApiError
+from connector.client import ApiError, Client
 from connector.exchange import credentials
 from connector.exchange.ports import Tx
 from connector.exchange.query import QuerySpec
@@ -15,6 +17,7 @@ from connector.identity.did import did_of_url
 from connector.sandbox.ports import Ports
 from tests.integration.authority_world import AuthorityWorld, authority_world
 from tests.integration.dcp_world import now_ms
+from tests.integration.dsp_world import KEY
 from tests.integration.wallet_world import TYPES, Holder, holder
 from tests.unit.storage_records import CREDENTIAL
 
@@ -122,3 +125,25 @@ async def test_an_expired_credential_is_marked_at_its_end(tmp_path: Path, author
         await store.run(lambda tx: tx.credentials.add(CREDENTIAL))
         await store.run(lambda tx: credentials.due(node.running.node, tx, timer))
         assert (await store.read(lambda tx: tx.credentials.get(CREDENTIAL.id))).state is Held.EXPIRED
+
+
+async def test_the_page_about_wallets_shows_what_works(
+    tmp_path: Path, authority: AuthorityWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "hold-credentials.md").read_text(encoding="utf-8")
+    block = page.partition("```python\n")[2].partition("```")[0]
+    with Ports() as ports:
+        port = ports.take()
+        await authority.operator.post("/members", {"bpn": BPN, "did": did_of_url(f"http://localhost:{port}")})
+        async with holder(tmp_path / "n", {authority.did: ["*"]}, port=port) as node:
+            real = {
+                "http://127.0.0.1:8181": node.running.management.url,
+                "did:web:issuer.operator.example": authority.did,
+            }
+            for shown, meant in real.items():
+                assert shown in block
+                block = block.replace(shown, meant)
+            names: dict[str, Any] = {"Client": Client, "api_key": KEY}
+            exec(f"async def page():\n{indent(block, '    ')}", names)  # noqa: S102 - our own page
+            await names["page"]()
+    assert "MembershipCredential" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from connector.exchange import credentials as use
-from connector.exchange.ports import Tx
+from connector.exchange.ports import Receipt, Tx
 from connector.exchange.query import QuerySpec
 from connector.exchange.records import Asked, Held, HeldCredential, Timer
 from connector.storage.sqlite import SqliteStore
@@ -72,7 +72,7 @@ async def test_a_request_that_was_taken_and_brought_nothing_is_made_again_later(
     first = await world.ask("A")
 
     def taken(tx: Tx) -> None:
-        use.answered(tx, tx.credential_requests.get(first), use.Receipt("i-1", None), "", now=world.now)
+        use.answered(tx, tx.credential_requests.get(first), Receipt("i-1", None), "", now=world.now)
         tx.drop_messages(first)
 
     await world.run(taken)
@@ -85,7 +85,7 @@ async def test_a_delivery_before_the_receipt_keeps_its_outcome(world: World) -> 
     asked = await world.ask("A")
     await world.take(held(world), holder_pid=asked)
     await world.run(
-        lambda tx: use.answered(tx, tx.credential_requests.get(asked), use.Receipt("later", "u"), "", now=world.now)
+        lambda tx: use.answered(tx, tx.credential_requests.get(asked), Receipt("later", "u"), "", now=world.now)
     )
     request = await world.run(lambda tx: tx.credential_requests.get(asked))
     assert (request.state, request.issuer_pid, request.status_url) == (Asked.ISSUED, "i-1", "u")
