@@ -90,7 +90,7 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
 	@touch $@
 
 docs: $(VENV)/.dev
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m docs.generate
 
 # Universal, hashed, and without the address of any registry.
 lock: $(VENV)/.tool
