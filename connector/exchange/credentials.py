@@ -75,9 +75,14 @@ def take(tx: Tx, issuer: str, holder_pid: str, issuer_pid: str, brought: Sequenc
             tx.credentials.delete(old.id)
             tx.drop_timers(old.id)
     for held in brought:
-        if tx.credentials.find(held.id) is None:
+        before = tx.credentials.find(held.id)
+        if before is None:
             tx.credentials.add(held)
-            _watch(tx, held, now)
+        elif before.state is not Held.ISSUED:  # its issuer has taken back that it took it back
+            tx.credentials.save(held)
+        else:
+            continue  # delivered before
+        _watch(tx, held, now)
     decided(tx, issuer, holder_pid, issuer_pid, Asked.ISSUED, None, now=now)
 
 

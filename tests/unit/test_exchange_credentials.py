@@ -146,3 +146,11 @@ async def test_revoked_and_expired_ones_are_missing(world: World) -> None:
     await world.run(lambda tx: use.revoke(tx, "c-1"))
     assert await world.run(lambda tx: use.missing(tx, needed, world.now + DAY)) == list(needed)
     assert {timer.subject for timer in await world.timers()} == {"c-2"}
+
+
+async def test_what_was_revoked_and_is_delivered_again_counts_again(world: World) -> None:
+    await world.take(held(world))
+    await world.run(lambda tx: use.revoke(tx, "c-1"))
+    await world.take(held(world))
+    assert [c.id for c in await world.run(lambda tx: use.current(tx, world.now))] == ["c-1"]
+    assert len(await world.timers()) == 1
