@@ -25,6 +25,18 @@ from connector.protocol.reading import checked, items, obj, optional_text, text
 
 MAX_BODY: Final = 64 << 10
 _CODE_BYTES: Final = 18
+ROUTES: Final = (
+    ("GET", "/members", "members"),
+    ("POST", "/members", "put_member"),
+    ("DELETE", "/members/{bpn}", "end"),
+    ("POST", "/members/{bpn}/offers", "offer"),
+    ("POST", "/members/{bpn}/credentials", "issue"),
+    ("GET", "/credentials", "credentials"),
+    ("POST", "/credentials/{id}/revoke", "revoke"),
+    ("GET", "/requests", "requests"),
+    ("GET", "/deliveries", "deliveries"),
+)
+"""Method, path below the base, and who answers."""
 
 log = structlog.get_logger()
 
@@ -33,19 +45,7 @@ def management_app(counter: Counter, *, api_key: str, base_path: str, invitation
     """The application: the register below `base_path` behind `api_key`, health beside it without."""
     desk = _Desk(counter, invitation_days * DAY_MS)
     api = web.Application(middlewares=[guard(api_key)])
-    api.add_routes(
-        [
-            web.get("/members", desk.members),
-            web.post("/members", desk.put_member),
-            web.delete("/members/{bpn}", desk.end),
-            web.post("/members/{bpn}/offers", desk.offer),
-            web.post("/members/{bpn}/credentials", desk.issue),
-            web.get("/credentials", desk.credentials),
-            web.post("/credentials/{id}/revoke", desk.revoke),
-            web.get("/requests", desk.requests),
-            web.get("/deliveries", desk.deliveries),
-        ]
-    )
+    api.add_routes([web.route(method, route, getattr(desk, name)) for method, route, name in ROUTES])
     app = application(render, max_bytes=MAX_BODY)
     app.add_routes(health_routes("/api", [Check("register", lambda: counter.register.run(lambda _: None))]))
     app.add_subapp(base_path, api)

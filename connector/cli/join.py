@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from connector.cli.terminal import Said, json_option, refusals, say
-from connector.config import load, secret
+from connector.config import load
+from connector.settings import secret
+from connector.observability import configure
 
 if TYPE_CHECKING:
     from connector.config import Config
@@ -59,6 +61,7 @@ def join(
     A new node gets a folder with settings, API key and signing key. A node that does not run is run for the moment, as
     the authority fetches its DID document and delivers to its wallet: its URL has to lead here.
     """
+    configure("error", "console")  # of the node that may run for this
     with refusals(as_json=as_json):
         config, said_file = _config(authority, file, folder, url, bpn, plan)
         said = asyncio.run(_join(config, said_file, authority, _code(invitation)))

@@ -10,6 +10,7 @@ from connector.cli.authority import DEFAULT_URL, KEY_VARIABLE, URL_VARIABLE
 from connector.cli.connection import find_key
 from connector.cli.terminal import Said, json_option, refusals, say
 from connector.client.api import Api
+from connector.observability import configure
 from connector.protocol.errors import LocalError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def onboard(
     """
     from connector.onboarding.companies import Onboarding, read_companies, write_sheet  # noqa: PLC0415 - as needed
 
+    configure("error", "console")  # of the nodes that run for this
     with refusals(as_json=as_json):
         listed = read_companies(companies)
         into = Onboarding(authority, bdrs, folder, trust)
