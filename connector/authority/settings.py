@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from connector.authority.kinds import KINDS
-from connector.config import is_root, read_toml, setting, values_of
 from connector.identity.credentials import Profile
 from connector.protocol.errors import Invalid
+from connector.settings import is_root, read_toml, setting, values_of
 
 PREFIX: Final = "AUTHORITY"
 ISSUER_PATH: Final = "/issuer"

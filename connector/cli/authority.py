@@ -79,9 +79,9 @@ async def _serve(read: Any, parent_fd: int | None, *, as_json: bool) -> None:  #
 def list_settings(*, as_json: bool) -> None:
     """List every setting. The environment variable is AUTHORITY_ and the name in capitals, _ for the dot."""
     from connector.authority.settings import Settings  # noqa: PLC0415 - for this command only
-    from connector.config import table  # noqa: PLC0415 - the same
+    from connector.settings import table_of  # noqa: PLC0415 - the same
 
-    rows = table(Settings)
+    rows = table_of(Settings)
     doc = [{"key": key, "default": default, "help": text} for key, default, text in rows]
     say(Said(doc, (), ("setting", "default", "what it does"), rows), as_json=as_json)
 

@@ -10,9 +10,9 @@ import click
 
 from connector.cli.terminal import Said, json_option, refusals, say
 from connector.client import Client, Provider
-from connector.config import secret
 from connector.protocol.versions import root_url
 from connector.protocol.vocabulary import VERSION
+from connector.settings import secret
 
 DEFAULT_URL: Final = "http://127.0.0.1:8181/management"
 URL_VARIABLE: Final = "CONNECTOR_URL"

@@ -10,8 +10,8 @@ import click
 
 from connector.cli.terminal import Said, json_option, refusals, say
 from connector.config import load
-from connector.settings import secret
 from connector.observability import configure
+from connector.settings import secret
 
 if TYPE_CHECKING:
     from connector.config import Config

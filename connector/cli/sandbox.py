@@ -11,13 +11,13 @@ from typing import Any, Final
 import click
 
 from connector.cli.terminal import Said, json_option, refusals, say
-from connector.config import secret
 from connector.http.server import stop_signal
 from connector.onboarding.folder import write_atomically
 from connector.protocol.errors import Invalid, LocalError
 from connector.sandbox.databases import in_files, on_postgres
 from connector.sandbox.nodes import SHELL_FILE, Sandbox
 from connector.sandbox.nodes import sandbox as running
+from connector.settings import secret
 
 POSTGRES_VARIABLE: Final = "CONNECTOR_POSTGRES_URL"
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from connector.config import secret
 from connector.protocol.errors import Invalid
+from connector.settings import secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from connector.config import CallbackSetting, Config, load, parse, secret, table
+from connector.config import Config, load, parse, table
 from connector.protocol.errors import Invalid
+from connector.settings import CallbackSetting, secret
 
 KEY = "correct horse battery"
 ENV = {"KEY": KEY}
