@@ -129,8 +129,8 @@ class Submodel:
 def _endpoint(endpoint: dict[str, Any], pointer: str) -> Endpoint:
     place = at(pointer, "protocolInformation")
     info = obj(endpoint.get("protocolInformation"), place)
-    body = optional_text(info, "subprotocolBody", place)
-    return Endpoint(text(endpoint, "interface", pointer), text(info, "href", place), body or "")
+    body = text(info, "subprotocolBody", place) if info.get("subprotocolBody") else ""
+    return Endpoint(text(endpoint, "interface", pointer), text(info, "href", place), body)
 
 
 def _semantic_ids(body: dict[str, Any], pointer: str) -> tuple[str, ...]:

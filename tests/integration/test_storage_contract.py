@@ -18,6 +18,8 @@ from connector.protocol.negotiation import NegotiationProcess
 from connector.protocol.process import Role
 from connector.storage.postgres import PostgresStore
 from connector.storage.sqlite import SqliteStore
+from connector.twins.shell import AssetLink, RegisteredShell, Shell, SpecificAssetId
+from connector.twins.visibility import OWNER, Reader
 from tests.unit import storage_records as records
 from tests.unit.storage_records import each
 
@@ -66,6 +68,42 @@ KINDS: dict[str, Any] = {
     "timers": records.TIMER,
 }
 each_kind = pytest.mark.parametrize("name", KINDS)
+
+
+def twin(ident: str, **ids: str) -> RegisteredShell:
+    """A twin that a reader sees by these ids, and somebody else by another."""
+    rows = [*((name, value, "BPNL00000000MINE") for name, value in ids.items()), ("van", "9", "BPNL000000OTHERS")]
+    written: dict[str, Any] = {"supplementalSemanticIds": []}
+    return RegisteredShell(
+        ident, 1, Shell(ident, None, tuple(SpecificAssetId(name, value, (bpn,), written) for name, value, bpn in rows))
+    )
+
+
+class TestTwins:
+    async def test_a_reader_finds_its_twins_page_by_page(self, store: Store) -> None:
+        mine, common = Reader("BPNL00000000MINE"), {"manufacturerPartId": "m"}
+        kept = [twin(f"t{n}", **common, partInstanceId=str(n)) for n in range(5)]
+
+        def keep(tx: Tx) -> None:
+            each(tx.twins.add, [*kept, twin("hidden"), twin("t-other", manufacturerPartId="o")])
+
+        await store.run(keep)
+        part, serial = AssetLink("manufacturerPartId", "m"), AssetLink("partInstanceId", "3")
+
+        def look(tx: Tx) -> None:
+            assert tx.twins.search(mine, [part], limit=10) == kept
+            assert tx.twins.search(mine, [part], after="t1", limit=2) == kept[2:4]
+            assert tx.twins.search(mine, [part, serial], limit=10) == kept[3:4]
+            assert tx.twins.search(mine, [serial, AssetLink("van", "9")], limit=10) == []
+            assert [t.id for t in tx.twins.search(mine, [], limit=3)] == ["t-other", "t0", "t1"]
+            assert [t.id for t in tx.twins.search(OWNER, [], limit=9)][:2] == ["hidden", "t-other"]
+            assert tx.twins.search(Reader(), [], limit=9) == []
+
+        await store.read(look)
+        await store.run(lambda tx: tx.twins.save(twin("t3")))
+        await store.run(lambda tx: tx.twins.delete("t2"))
+        found = await store.read(lambda tx: tx.twins.search(mine, [part], limit=10))
+        assert [t.id for t in found] == ["t0", "t1", "t4"]
 
 
 class TestRepositories:
