@@ -1,8 +1,8 @@
 """A counterparty whose message was refused for what it is: noted where an operator looks, in the exchange's timeline.
 
 Who sent the message is proved before its credentials are looked at. So the reason of a refusal can be kept with the
-process that the message was for, if that is with this counterparty; nobody else can write there, and a message that is
-sent again and again is noted once.
+process that the message was for, if that is with this counterparty. Nobody else can write there, and of refusals in a
+row the first is noted: more would push out of the timeline what came before.
 """
 
 from typing import Final, TypeVar
@@ -41,7 +41,5 @@ def _note(records: Repository[R], denied: Denied, pid: str, now: int) -> None:
     record = records.find(pid)
     if record is None or record.peer.id != denied.sender or record.process.over:
         return
-    detail = f"a message of the counterparty was refused: {denied.cause}"
-    last = record.history[-1] if record.history else None
-    if last is None or (last.what, last.detail) != (NOTED, detail):
-        records.save(record.noted(now, NOTED, detail))
+    if not record.history or record.history[-1].what != NOTED:
+        records.save(record.noted(now, NOTED, f"a message of the counterparty was refused: {denied.cause}"))

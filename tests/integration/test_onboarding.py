@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from connector import wiring
-from connector.client import ApiError, Client
+from connector.client import ApiError, Client, Provider, template
 from connector.config import Config
+from connector.exchange.denial import Denied, note
+from connector.exchange.node import Node
+from connector.exchange.query import Criterion, QuerySpec
 from connector.identity.keys import load_or_create
 from connector.onboarding.companies import Company, Onboarding, onboard, read_companies, write_sheet
 from connector.onboarding.doctor import Patient, diagnose, healthy
@@ -24,7 +27,7 @@ from connector.protocol.errors import Conflict, Invalid
 from connector.sandbox.ports import Ports
 from tests.integration.authority_world import AuthorityWorld, authority_world
 
-BPN = "BPNL00000000NEW1"
+BPN, OTHER = "BPNL00000000NEW1", "BPNL00000000NEW2"
 TYPES = {"MembershipCredential", "BpnCredential", "DataExchangeGovernanceCredential"}
 
 
@@ -57,15 +60,24 @@ async def invited(world: AuthorityWorld, bpn: str = BPN) -> str:
 
 
 @asynccontextmanager
-async def joined(world: AuthorityWorld, ports: Ports, folder: Path) -> AsyncIterator[tuple[Config, Client]]:
+async def running(
+    world: AuthorityWorld, ports: Ports, folder: Path, bpn: str
+) -> AsyncIterator[tuple[Config, Client, Node]]:
     """A node that has joined and runs."""
-    config = await asyncio.to_thread(prepare, plan(world, ports), folder)
-    code = await invited(world)
+    config = await asyncio.to_thread(prepare, plan(world, ports, bpn), folder)
+    code = await invited(world, bpn)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(wiring.start(config))
-        node = await stack.enter_async_context(reached(config))
-        await join(node, world.did, code)
-        yield config, node
+        started = await stack.enter_async_context(wiring.start(config))
+        client = await stack.enter_async_context(reached(config))
+        await join(client, world.did, code)
+        yield config, client, started.node
+
+
+@asynccontextmanager
+async def joined(world: AuthorityWorld, ports: Ports, folder: Path) -> AsyncIterator[tuple[Config, Client]]:
+    """The same, seen from outside."""
+    async with running(world, ports, folder, BPN) as (config, client, _):
+        yield config, client
 
 
 # --- joining
@@ -109,6 +121,34 @@ def test_a_folder_is_one_companys(tmp_path: Path) -> None:
         prepare(replace(first, url="https://two.example"), tmp_path)
     with pytest.raises(Conflict):
         prepare(replace(first, bpn="BPNL00000000NEW2"), tmp_path)
+
+
+async def test_why_a_member_is_not_heard_any_more_stands_in_the_timeline_of_its_partner(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path
+) -> None:
+    async with (
+        running(world, ports, tmp_path / "consumer", BPN) as (_, consumer, node),
+        running(world, ports, tmp_path / "provider", OTHER) as (config, provider, _),
+    ):
+        await provider.assets.put("thing", data_address={"type": "HttpData", "baseUrl": "http://localhost:9/"})
+        await provider.offer("thing", ["thing"], access=template("open"), contract=template("open"))
+        partner = Provider(config.did, f"{config.dsp_root}/2025-1")
+        await consumer.agree(partner, "thing")
+        dataset = (await consumer.catalogs.request(partner)).dataset("thing")
+        assert dataset is not None
+        await world.operator.call("DELETE", f"/members/{OTHER}")
+        asked = await consumer.negotiations.start(partner, dataset.offers[0])
+        await consumer.negotiations.wait(asked, "REQUESTED")
+        theirs = QuerySpec(criteria=(Criterion("correlationId", "=", asked),))
+        (record,) = (await provider.negotiations.query(theirs)).items
+        ended = await provider.negotiations.wait(record.id, "TERMINATED")
+        assert "revoked" not in str(ended.error)  # which is between us and our log
+        for sender in ("did:web:stranger.example", None):
+            await note(node, Denied(403, "no", sender=sender, cause="somebody else's"), asked)
+        history = (await consumer.negotiations.timeline(asked)).history
+        (denied,) = [entry.detail for entry in history if entry.what == "denied"]  # said twice, noted once
+        assert "no MembershipCredential was presented" in denied
+        assert "is revoked" in denied
 
 
 # --- the doctor
