@@ -7,6 +7,7 @@ profile; for others it is advice, because policies of older guides and of other 
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -43,9 +44,16 @@ class Fault:
 
 def faults(policy: Policy) -> list[Fault]:
     """What can never be checked by this connector, and so would deny everybody."""
-    steps = {step.pointer: step for step in evaluate(policy, _ANYBODY).trace if step.truth is None}
-    inner = {at for at in steps if not any(other.startswith(f"{at}/") for other in steps)}
-    return [Fault(at, step.text) for at, step in steps.items() if at in inner]
+    steps = [step for step in evaluate(policy, _ANYBODY).trace if step.truth is None]
+    around = {place for step in steps for place in _around(step.pointer)}
+    return [Fault(step.pointer, step.text) for step in steps if step.pointer not in around]
+
+
+def _around(pointer: str) -> Iterator[str]:
+    """The places that a place is in: those are at fault only because this one is."""
+    while pointer:
+        pointer = pointer.rpartition("/")[0]
+        yield pointer
 
 
 def departures(policy: Policy) -> list[Fault]:
@@ -86,9 +94,9 @@ def _odd(rule: Rule) -> bool:
 
 def _conditions(rule: Rule, at: str) -> Iterator[tuple[Condition, str]]:
     """All conditions of a rule, each with its place."""
-    waiting = [(condition, f"{at}/constraint/{i}") for i, condition in enumerate(rule.constraints)]
+    waiting = deque((condition, f"{at}/constraint/{i}") for i, condition in enumerate(rule.constraints))
     while waiting:
-        condition, place = waiting.pop(0)
+        condition, place = waiting.popleft()
         yield condition, place
         if not isinstance(condition, Constraint):
             waiting += [(o, f"{place}/{condition.operator}/{i}") for i, o in enumerate(condition.operands)]

@@ -380,6 +380,28 @@ class TestTheEndOfAnAgreement:
             assert await states(w) == (State.TERMINATED, State.TERMINATED)
             assert await rights(w) == ([], [])
             assert "inForceDate is not met" in ((await w.consumer.transfer()).error or "")
+            judged = [e.judged for e in (await w.provider.transfer()).history if e.judged is not None]
+            assert [(one["scope"], one["permitted"]) for one in judged] == [("transfer", True), ("monitor", False)]
+            assert "contractAgreement+1d" in judged[1]["trace"][0]["needed"]
+            consumer = await w.consumer.transfer()
+            assert all(entry.judged is None for entry in consumer.history)
+            assert "contractAgreement" not in str([entry.detail for entry in consumer.history])
+
+    async def test_what_was_proven_before_does_not_end_a_transfer_with_a_date(self) -> None:
+        """A membership is not known any more when the timer rings; only the date can be judged then."""
+        terms = (Constraint("Membership", "eq", "active"), Constraint("inForceDate", "lteq", "contractAgreement+9d"))
+        async with world() as w:
+            agreement = await w.agreed(Policy((Rule("use", (terms[1],)),)))
+            await w.transfer(agreement)
+            kept = await w.provider.store.read(lambda tx: tx.agreements.get(agreement))
+            stricter = replace(kept, policy=replace(kept.policy, permission=(Rule("use", terms),)))
+            await w.provider.store.run(lambda tx: tx.agreements.save(stricter))
+            early = replace((await w.provider.every("timers"))[0], due_at=w.clock.now() + DAY)
+            await w.provider.store.run(lambda tx: tx.set_timer(early))
+            await w.pass_time(DAY)
+            assert await states(w) == (State.STARTED, State.STARTED)
+            await w.pass_time(9 * DAY)
+            assert await states(w) == (State.TERMINATED, State.TERMINATED)
 
     async def test_a_clock_that_is_set_back_in_this_moment_only_puts_the_end_off(
         self, monkeypatch: pytest.MonkeyPatch
