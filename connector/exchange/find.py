@@ -20,7 +20,7 @@ from connector.exchange.fetch import Denied, Fetched
 from connector.exchange.node import Node
 from connector.exchange.ports import Tx, Waiter
 from connector.exchange.query import Criterion, QuerySpec
-from connector.exchange.records import Negotiation, Peer, Transfer
+from connector.exchange.records import Edr, Negotiation, Peer, Transfer
 from connector.exchange.twins import INTERFACES, REGISTRY_TYPE
 from connector.policy.parse import parse_policy
 from connector.protocol import negotiation
@@ -103,13 +103,17 @@ class _Search:
         else:
             links = code.links
         registry = await self._registry(did)
-        shell, submodel = await self._through(registry, lambda ident: self._twin(ident, links))
+        try:
+            shell, submodel = await self._through(registry, lambda ident: self._twin(ident, links))
+        except Unreachable:
+            self._registries.pop(did, None)  # it may be somewhere else by now
+            raise
         passport, path = await self._offered(registry, submodel)
 
         aspect = self._semantic_id or next(iter(submodel.semantic_ids), None)
 
         async def data(ident: str) -> tuple[str, Fetched]:
-            path_below = below((await edrs.data_address(self._node, ident)).address["endpoint"], path)
+            path_below = below((await self._edr(ident)).address["endpoint"], path)
             return ident, await fetch.fetch(self._node, ident, path=path_below, semantic_id=aspect)
 
         transfer_id, fetched = await self._through(passport, data)
@@ -175,8 +179,15 @@ class _Search:
         return None
 
     async def _ask(self, transfer_id: str, method: str, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - any JSON
-        edr = await edrs.data_address(self._node, transfer_id)
+        edr = await self._edr(transfer_id)
         return (await fetch.ask(self._node, edr, path, method=method, body=body)).json()
+
+    async def _edr(self, transfer_id: str) -> Edr:
+        """The token of a transfer. Raise Denied if there is none any more, or if it is not renewed."""
+        try:
+            return await edrs.data_address(self._node, transfer_id)
+        except (NotFound, Unreachable) as gone:
+            raise Denied(gone.reason) from gone
 
     async def _offered(self, registry: Offered, submodel: Submodel) -> tuple[Offered, str]:
         """The asset that a submodel is behind, and the address of its data."""

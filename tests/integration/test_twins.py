@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from yarl import URL
 
 from connector.client import ApiError, template
 from connector.demo_data import PASSPORT_SEMANTIC_ID, passports
+from connector.exchange.ports import Tx
+from connector.exchange.query import QuerySpec
 from connector.exchange.twins import REGISTRY, twin_id
 from connector.twins.calls import write_id
 from tests.integration.passport_world import AUTHORITY, KEY, MAKER, OEM, RECYCLER, STRANGER, Party, World, world
@@ -254,3 +256,19 @@ async def test_an_operator_can_withdraw_the_offer_of_the_registry(nodes: World) 
     await maker.passports.publish(PASSPORT, nodes.offers)  # and publishing does not bring it back
     with pytest.raises(ApiError, match="no registry"):
         await nodes[OEM].client.find(CODE, provider=nodes[MAKER].did)
+
+
+async def test_a_token_that_is_not_renewed_any_more_is_replaced(nodes: World) -> None:
+    client, store = nodes[OEM].client, nodes[OEM].running.node.store
+    first = await client.find(CODE, provider=nodes[MAKER].did)
+
+    def spoil(tx: Tx) -> None:
+        for edr in tx.edrs.query(QuerySpec(limit=10)):
+            address = {**edr.address, "authorization": "spoilt", "refreshToken": "spoilt"}
+            tx.edrs.save(replace(edr, address=address, expires_at=1))
+
+    await store.run(spoil)
+    second = await client.find(CODE, provider=nodes[MAKER].did)
+    assert second.transfer_id != first.transfer_id
+    assert second.fetched.payload == first.fetched.payload
+    assert (await client.agreements.query()).total == 2  # the agreements were good
