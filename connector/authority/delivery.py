@@ -9,12 +9,13 @@ and otherwise it sleeps until the next delivery is due.
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from connector.authority.model import Delivery
 from connector.authority.register import Register, Tx
+from connector.engine.waiting import until
 from connector.exchange.ports import Clock, Ids, Wire
 from connector.identity.dcp_messages import CREDENTIAL_SERVICE
 from connector.identity.did import service_endpoints
@@ -96,16 +97,12 @@ class Sender:
 
         return note
 
-    async def _sleep(self, until: int | None) -> None:
-        """Until something is new, or it is `until` (ms)."""
-        waits: list[asyncio.Task[Any]] = [asyncio.create_task(self._news.wait())]
-        if until is not None:
-            waits.append(asyncio.create_task(self._clock.sleep_until(until)))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+    async def _sleep(self, at: int | None) -> None:
+        """Until something is new, or it is `at` (ms)."""
+        if at is None:
+            await self._news.wait()
+        else:
+            await until(at, self._news, self._clock)
 
     async def _attempt(self, delivery: Delivery) -> None:
         after: Delivery | None = None
@@ -115,6 +112,9 @@ class Sender:
         except ConnectorError as error:
             after = self._after(delivery, error)
             log.warning("not delivered", **about, reason=error.reason[:_LONGEST], again=after.due is not None)
+        except Exception:  # a fault of ours must neither stop the others nor be tried without a pause
+            log.exception("a delivery failed", **about)
+            after = self._after(delivery, LocalError("an internal fault: see the log"))
         else:
             log.info("delivered", **about)
 

@@ -584,3 +584,19 @@ async def test_requests_are_listed(world: AuthorityWorld) -> None:
         "ISSUED",
         ["membership", "bpn"],
     )
+
+
+async def test_a_fault_of_ours_does_not_stop_other_deliveries(
+    world: AuthorityWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.authority.delivery.PAUSES_S", (3600,))
+    with monkeypatch.context() as broken:
+        broken.setattr("connector.authority.delivery.service_endpoints", lambda *_: 1 / 0)
+        assert (await world.ask()).status == 201
+        for _ in range(100):
+            (waiting,) = await world.operator.get("/deliveries")
+            if waiting["attempts"]:
+                break
+    assert (waiting["attempts"], waiting["failure"]) == (1, "an internal fault: see the log")
+    assert (await world.ask(body=world.body("bpn"))).status == 201
+    assert len((await world.holder.next()).doc["credentials"]) == 1
