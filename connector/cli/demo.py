@@ -23,7 +23,7 @@ _INDENT: Final = " " * 6
     "--attach",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Tell the story on nodes that run already: a TOML file with one [[nodes]] table each (name = oem, cell-maker, "
-    "cathode-supplier, perhaps oem-2; did, bpn, dsp, management, key).",
+    "cathode-supplier, perhaps oem-2, recycler and market-surveillance; did, bpn, dsp, management, key).",
 )
 @json_option
 def demo(attach: Path | None, *, as_json: bool) -> None:
@@ -39,10 +39,14 @@ def demo(attach: Path | None, *, as_json: bool) -> None:
         took_s = time.perf_counter() - began
     if as_json:
         say(Said({**telling.to_json(), "took_s": round(took_s, 2)}, ok=telling.ok), as_json=True)
-    elif telling.ok:
-        click.echo(f"\nAll {len(telling.steps)} steps held, in {took_s:.1f} s.")
+        return
+    click.echo()
+    for chapter in telling.left_out:
+        click.echo(f"Left out: {chapter}.")
+    if telling.ok:
+        click.echo(f"All {len(telling.steps)} steps held, in {took_s:.1f} s.")
     else:
-        click.echo(f"\n{len(telling.broken)} of {len(telling.steps)} steps did not hold:", err=True)
+        click.echo(f"{len(telling.broken)} of {len(telling.steps)} steps did not hold:", err=True)
         for step in telling.broken:
             click.echo(f"  {step.who} {step.what}: {step.notes[-1]}", err=True)
         sys.exit(FAILED)

@@ -71,8 +71,8 @@ def up(
 ) -> None:
     """Start nodes that know one another, and run until SIGTERM or Ctrl-C.
 
-    They are an OEM, a cell maker, a cathode supplier, a second OEM, and node-5 and so on. The API keys that are shown
-    open these nodes on this machine only.
+    They are an OEM, a cell maker, a cathode supplier, a second OEM, a recycler, a market surveillance authority, and
+    node-7 and so on. The API keys that are shown open these nodes on this machine only.
     """
     with refusals(as_json=as_json):
         databases = in_files if store == "sqlite" else on_postgres(_server(postgres_url))

@@ -26,11 +26,13 @@ OEM: Final = Company("oem", "Aurelis Motors (OEM)", "BPNL000AURELIS01")
 CELL_MAKER: Final = Company("cell-maker", "Helvion Zellwerke (cell maker)", "BPNL000HELVION01")
 CATHODE_SUPPLIER: Final = Company("cathode-supplier", "Norvik Cathode (cathode supplier)", "BPNL0000NORVIK01")
 SECOND_OEM: Final = Company("oem-2", "Borealis Motors (second OEM)", "BPNL00BOREALIS01")
-COMPANIES: Final = (OEM, CELL_MAKER, CATHODE_SUPPLIER, SECOND_OEM)
+RECYCLER: Final = Company("recycler", "Velmora Recycling (recycler)", "BPNL000VELMORA01")
+SURVEILLANCE: Final = Company("market-surveillance", "Market Surveillance (authority)", "BPNL00SURVEIL001")
+COMPANIES: Final = (OEM, CELL_MAKER, CATHODE_SUPPLIER, SECOND_OEM, RECYCLER, SURVEILLANCE)
 
 
 def companies(count: int) -> tuple[Company, ...]:
-    """The first `count` companies; those after the named ones are node-5, node-6, ..."""
+    """The first `count` companies; those after the named ones are node-7, node-8, ..."""
     more = (Company(f"node-{n}", f"Node {n}", f"BPNLNODE{n:08d}") for n in range(len(COMPANIES) + 1, count + 1))
     return (*COMPANIES[:count], *more)
 

@@ -2,14 +2,15 @@
 
 A cell maker publishes battery passports and a footprint for one OEM; its cathode supplier publishes a footprint for
 the cell maker. The OEM gets the data under contracts and verifies it. Whoever the access policy does not name sees
-nothing and gets nothing, and data that is wrong is stopped: before it leaves, and when it arrives.
+nothing and gets nothing, and data that is wrong is stopped: before it leaves, and when it arrives. At last one passport
+is read by three, each of whom sees another part of it (`connector.sandbox.readers`).
 
 Every promise is checked here (`hold`), not only shown. The nodes may be anybody's: all goes through their management
 APIs, and everything is create-or-replace, so the story can be told again on the same nodes.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from connector.client import ApiError, Client, Dataset, Provider, template
@@ -20,6 +21,7 @@ from connector.protocol.errors import Invalid
 from connector.sandbox.altered import Altered
 from connector.sandbox.goods import Good, cathode_suppliers_good, cell_makers_goods, excerpt
 from connector.sandbox.participants import CATHODE_SUPPLIER, CELL_MAKER, OEM, SECOND_OEM, Participant
+from connector.sandbox.readers import READERS, Reading
 from connector.sandbox.telling import Telling, hold
 from connector.sandbox.trust import Authority
 
@@ -27,7 +29,9 @@ REFUSED = 400
 
 
 class Story:
-    """The story among `nodes`, by name: oem, cell-maker and cathode-supplier, and perhaps oem-2.
+    """The story among `nodes`: oem, cell-maker, cathode-supplier, and perhaps oem-2, recycler and market-surveillance.
+
+    A chapter for which something is missing is left out, and the telling says so.
 
     here: the nodes run on this machine, so that one of them can be given a data source of this process.
     authority: who has issued their credentials; with it the story ends with a membership that is revoked.
@@ -58,11 +62,23 @@ class Story:
             for name, node in self._nodes.items():
                 self._clients[name] = await stack.enter_async_context(Client(node.management, node.api_key))
             chapters = [self._publish, self._refuse_mistake, self._supply, self._receive, self._see_nothing]
-            chapters += [self._alter] if self._here else []
-            for chapter in chapters:
+            for chapter in [*chapters, *self._further_chapters()]:
                 await self._telling.chapter(chapter)
-            if (authority := self._authority) is not None:
-                await self._telling.chapter(lambda: self._revoke(authority))
+
+    def _further_chapters(self) -> Iterator[Callable[[], Awaitable[None]]]:
+        """Those for which everything is there."""
+        if self._here:
+            yield self._alter
+        else:
+            self._telling.leave_out("data that changes at its source", "the nodes run elsewhere")
+        if absent := [r.company.name for r in READERS if r.company.name not in self._nodes]:
+            self._telling.leave_out("one passport, three readers", f"no node is named {' or '.join(absent)}")
+        else:
+            yield Reading(self._nodes, self._clients, self._telling).tell
+        if (authority := self._authority) is not None:
+            yield lambda: self._revoke(authority)
+        else:
+            self._telling.leave_out("a membership that ends", "no authority of ours has issued the nodes' credentials")
 
     def _title(self, name: str) -> str:
         return self._nodes[name].title
@@ -200,7 +216,7 @@ class Story:
         """Who is no member any more is not heard, and its partner can see why."""
         maker, oem, bpn = self._clients[CELL_MAKER.name], self._clients[OEM.name], self._nodes[CELL_MAKER.name].bpn
         who, whom = self._title(CELL_MAKER.name), self._title(OEM.name)
-        with self._telling.step("The authority", "ends the membership of the cell maker", who) as step:
+        with self._telling.step("The data space's authority", "ends the membership of the cell maker", who) as step:
             revoked = await authority.end_membership(bpn)
             hold(revoked, "it had no credentials that could be revoked")
             step.note(f"revoked: {', '.join(sorted(each['type'] for each in revoked))}")

@@ -41,10 +41,11 @@ class Step:
 
 @dataclass(slots=True)
 class Telling:
-    """The steps so far; `heard` is called with each one when it is over."""
+    """The steps so far, and what is not told; `heard` is called with each step when it is over."""
 
     heard: Callable[[Step], None] = lambda _: None
     steps: list[Step] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @contextmanager
     def step(self, who: str, what: str, whom: str = "") -> Iterator[Step]:
@@ -71,6 +72,10 @@ class Telling:
                 self.steps.append(Step("the story", "cannot go on", notes=[str(error)], ok=False))
                 self.heard(self.steps[-1])
 
+    def leave_out(self, chapter: str, why: str) -> None:
+        """Say that a chapter is not told: nothing that it promises has been checked."""
+        self.left_out.append(f"{chapter} ({why})")
+
     @property
     def broken(self) -> list[Step]:
         """The steps that did not hold."""
@@ -83,4 +88,4 @@ class Telling:
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
-        return {"ok": self.ok, "steps": [asdict(step) for step in self.steps]}
+        return {"ok": self.ok, "steps": [asdict(step) for step in self.steps], "left_out": self.left_out}

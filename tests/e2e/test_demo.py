@@ -1,21 +1,36 @@
 """The story holds, says so in its exit code, and says what does not hold when something does not."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.processes import Box, connector, sandbox
 
-STEPS = 23
+STEPS = 30
+CLASSES = {"public-model", "restricted-model", "conformity", "individual"}
+READERS: dict[str, set[str]] = {
+    "Aurelis Motors (OEM)": set(),
+    "Velmora Recycling (recycler)": {"conformity"},
+    "Market Surveillance (authority)": {"individual"},
+}
+"""The readers of one passport, and which of the classes of the law are withheld from each."""
 FIELDS = ("did", "bpn", "dsp", "management")
 
 
-def test_the_story_holds_from_nothing() -> None:
+@pytest.fixture(scope="module")
+def told() -> dict[str, Any]:
     done = connector("demo", "--json")
-    doc = json.loads(done.stdout)
+    doc: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == 0, doc
+    return doc
+
+
+def test_the_story_holds_from_nothing(told: dict[str, Any]) -> None:
+    doc = told
     assert doc["ok"] is True
     assert len(doc["steps"]) == STEPS
     assert all(step["ok"] and step["took_ms"] > 0 for step in doc["steps"])
@@ -26,6 +41,21 @@ def test_the_story_holds_from_nothing() -> None:
     assert "/payload/sustainability/carbonFootprint/0/value" in notes
     assert "refused  digest" in notes
     assert "refused  signature" in notes
+    assert doc["left_out"] == []
+
+
+def test_three_readers_see_their_own_views_and_find_a_flipped_byte(told: dict[str, Any]) -> None:
+    by_reader = {step["who"]: "\n".join(step["notes"]) for step in told["steps"] if "reads battery" in step["what"]}
+    for title, hidden in READERS.items():
+        notes = by_reader.pop(title)
+        assert "ok  digest, signature, signer, schema, credential, issuer, binding, aspect" in notes
+        assert set(re.findall(r"^sees +(\S+)", notes, re.MULTILINE)) == CLASSES - hidden
+        assert set(re.findall(r"^withheld +(\S+)", notes, re.MULTILINE)) == {"commercial.documents", *hidden}
+    assert not by_reader
+    flipped = ["\n".join(step["notes"]) for step in told["steps"] if "one byte was flipped" in step["what"]]
+    assert len(flipped) == 2
+    assert re.search("refused  aspect: .*/performance/dynamic/stateOfCharge/value", flipped[0])
+    assert re.search("refused  credential: .*'conformity/test-results'", flipped[1])
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +81,7 @@ def test_the_story_holds_on_nodes_that_run_and_can_be_told_again(box: Box, tmp_p
         assert done.returncode == 0, done.stdout + done.stderr
         assert "steps held" in done.stdout
         assert "HVE78NMC811A0000417" in done.stdout
+        assert "three readers (no node is named recycler or market-surveillance)" in done.stdout
         assert "\x1b[" not in done.stdout  # no colours in a pipe
 
 

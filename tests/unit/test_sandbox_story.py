@@ -33,8 +33,8 @@ key = "env:OEM_KEY"
 
 def test_companies_have_distinct_proper_numbers_and_names() -> None:
     found = companies(12)
-    assert found[:4] == COMPANIES
-    assert [c.name for c in found[4:6]] == ["node-5", "node-6"]
+    assert found[:6] == COMPANIES
+    assert [c.name for c in found[6:8]] == ["node-7", "node-8"]
     assert len({c.bpn for c in found}) == len({c.name for c in found}) == 12
     assert all(BPN.fullmatch(c.bpn) for c in found)
 
@@ -98,6 +98,13 @@ async def test_a_chapter_stops_at_what_does_not_hold_and_the_next_one_is_told() 
     assert not telling.ok
     assert [s.who for s in telling.broken] == ["A"]
     assert telling.to_json()["ok"] is False
+
+
+def test_what_is_not_told_is_said_and_counts_as_no_step() -> None:
+    telling = Telling()
+    telling.leave_out("one passport, three readers", "no node is named recycler")
+    assert telling.to_json()["left_out"] == ["one passport, three readers (no node is named recycler)"]
+    assert not telling.ok
 
 
 async def test_what_fails_between_two_steps_is_told_as_well() -> None:
