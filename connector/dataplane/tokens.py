@@ -59,11 +59,15 @@ class AccessTokens:
         return self._key.did
 
     def issue(self, grant: Grant, now: int) -> str:
-        """A fresh access token for a grant; `now` in ms."""
+        """A fresh access token for a grant; `now` in ms.
+
+        `sub` is who may use it. With our own DID there (Tractus-X) it would be a self-issued token of ours, with which
+        whoever the consumer hands its data token to could speak to the consumer as us.
+        """
         return self._key.sign_jwt(
             {
                 "iss": self._key.did,
-                "sub": self._key.did,
+                "sub": grant.consumer_id,
                 "aud": grant.consumer_id,
                 "iat": now // 1000,
                 "exp": now // 1000 + self.lifetime_s,

@@ -11,6 +11,7 @@ from connector.dataplane.tokens import LEEWAY_S, AccessTokens
 from connector.exchange.records import Grant
 from connector.identity.jws import CompactJws
 from connector.identity.keys import SigningKey
+from connector.identity.tokens import SelfIssuedToken
 from connector.protocol.errors import Invalid, PeerError
 from tests.unit.identity_world import NOW, StillClock
 
@@ -37,10 +38,16 @@ GRANT = Grant("transfer-1", NOW, THEIRS, None, "agreement-1", "asset-1")
 
 def test_an_access_token_names_agreement_and_counterparty_and_lives_five_minutes(tokens: AccessTokens) -> None:
     claims = CompactJws.parse(tokens.issue(GRANT, NOW)).payload
-    assert (claims["iss"], claims["sub"], claims["aud"]) == (OURS, OURS, THEIRS)
+    assert (claims["iss"], claims["sub"], claims["aud"]) == (OURS, THEIRS, THEIRS)
     assert claims["exp"] - claims["iat"] == 300
     assert claims["agreement"] == "agreement-1"
     assert claims["jti"].startswith("transfer-1/")
+
+
+def test_who_holds_a_data_token_cannot_speak_to_the_consumer_as_the_provider(tokens: AccessTokens) -> None:
+    with pytest.raises(PeerError, match="iss and sub") as refusal:
+        SelfIssuedToken.parse(tokens.issue(GRANT, NOW))
+    assert refusal.value.status == 401
 
 
 def test_a_token_is_good_until_its_end_and_not_longer(tokens: AccessTokens, clock: StillClock) -> None:
