@@ -149,12 +149,18 @@ def _opened(
 
 
 async def receive_counter_offer(node: Node, caller: Caller, pid: str, message: ContractRequestMessage) -> None:
-    """Take a consumer's counter-offer (`POST /negotiations/{providerPid}/request`)."""
+    """Take a consumer's counter-offer (`POST /negotiations/{providerPid}/request`).
+
+    An id of ours in it says what the offer is measured by, so it must be an offer of this asset to this consumer.
+    """
     offer = parse_policy(message.offer, "/offer")
     _assigner(offer, node.id)
 
-    def change(_: Tx, record: Negotiation) -> Negotiation:
+    def change(tx: Tx, record: Negotiation) -> Negotiation:
         _same_asset(record, offer)
+        found = terms_of(tx, offer.id or "", counterparty(tx, caller), node.clock.now())
+        if found is not None and (found.asset_id != record.asset_id or not found.access.permitted):
+            raise PeerError(404, "there is no such offer of this asset: ask for the catalog again", "/offer/@id")
         return replace(record, offer=replace(offer, target=record.asset_id), offered_by=Role.CONSUMER)
 
     await _take(node, caller, pid, Event.REQUEST, message, change)

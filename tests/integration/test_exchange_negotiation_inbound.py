@@ -4,10 +4,15 @@ import json
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
-from connector.exchange.strategy import Manual
+from connector.exchange import publish
+from connector.exchange.query import Criterion
+from connector.exchange.records import ContractDefinition, PolicyDefinition
+from connector.exchange.strategy import Act, AutomaticNegotiation, Decision, Manual, NegotiationView
 from connector.policy.model import Constraint, Policy, Rule
 from connector.protocol.negotiation import State
+from connector.protocol.vocabulary import EDC
 from tests.integration.exchange_world import (
     CONSUMER,
     OPEN,
@@ -41,6 +46,20 @@ def reason(answer: Said) -> str:
     doc = answer.json()
     assert isinstance(doc, dict)
     return " ".join(doc["reason"])
+
+
+class OffersOnce(AutomaticNegotiation):
+    """Answers the first request with an offer of its own, as a person may; then it is the default again."""
+
+    def __init__(self) -> None:
+        self._offered = False
+
+    @override
+    def decide(self, view: NegotiationView) -> Decision:
+        if self._offered or view.ours:
+            return super().decide(view)
+        self._offered = True
+        return Decision(Act.OFFER)
 
 
 class TestStrangers:
@@ -220,3 +239,45 @@ def w_agreement(consumer_pid: str, provider_pid: str) -> dict[str, Any]:
         "providerPid": provider_pid,
         "agreement": agreement | {"assigner": PROVIDER, "assignee": CONSUMER},
     }
+
+
+class TestCounterOffers:
+    """Once we have made an offer of our own, the consumer may answer with another: about the same asset (7.3.1)."""
+
+    async def countered(self, w: World, offer_id: str, policy: Policy = OPEN) -> Said:
+        theirs = await w.provider.negotiation()
+        doc = {
+            "@context": CONTEXT,
+            "@type": "ContractRequestMessage",
+            "consumerPid": theirs.peer_pid,
+            "providerPid": theirs.id,
+            "offer": offer_doc(policy, **{"@id": offer_id, "target": "secret"}),
+        }
+        url = f"http://provider.test/2025-1/negotiations/{theirs.id}/request"
+        answer = await w.say(CONSUMER, url, doc)
+        await w.quiet()
+        return answer
+
+    async def test_an_asset_is_not_had_on_the_terms_of_another(self) -> None:
+        async with world(provider={"negotiations": OffersOnce()}, consumer={"negotiations": Manual()}) as w:
+            await w.offer(UNTIL, asset="secret")
+            await w.offer(OPEN, asset="harmless")
+            lax = (await w.found("harmless")).id or ""
+            await w.request(await w.found("secret"))
+            answer = await self.countered(w, lax)
+            assert (answer.status, await w.provider.every("agreements")) == (404, [])
+            assert (await w.provider.negotiation()).process.state is State.OFFERED
+
+    async def test_nor_under_a_definition_that_is_for_others(self) -> None:
+        """Whoever agrees by hand sees the terms, and the id decides besides what is shown (`passport_views`)."""
+        async with world(provider={"negotiations": OffersOnce()}, consumer={"negotiations": Manual()}) as w:
+            await w.offer(UNTIL, asset="secret")
+            node, only = w.provider.node, (Criterion(f"{EDC}id", "=", "secret"),)
+            members = Policy((Rule("use", (Constraint("Membership", "eq", "active"),)),))
+            await publish.add_policy(node, PolicyDefinition("members", w.clock.now(), members))
+            await publish.add_definition(
+                node, ContractDefinition("inner", w.clock.now(), "members", "terms-secret", only)
+            )
+            await w.request(await w.found("secret"))
+            answer = await self.countered(w, "inner:secret:0000000000000000", UNTIL)
+            assert (answer.status, await w.provider.every("agreements")) == (404, [])
