@@ -1,107 +1,131 @@
-"""What others say: a measuring program that knows only the management API, and a real EDC pair beside ours.
+"""What others say: an independent measuring program on our pair, and on a real EDC pair in turns with ours.
 
-Both are used where they lie in the folder of tools beside the repository, and are no part of it.
+EDC is measured twice: as it is delivered, its state machines waiting a second, and tuned, waiting 50 ms. Each time the
+program meets a fresh pair of ours; of our two results the worse one stands in the table, so that no ratio flatters us.
 """
 
-import asyncio
 import json
-import os
-import signal
-import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from connector.sandbox.nodes import Sandbox
-from tests.bench.exchanging import NEGOTIATIONS, REUSED, WHOLE
-from tests.bench.report import Report, Target
+from connector.sandbox.nodes import Sandbox, sandbox
+from tests.bench import catalogs, edc
+from tests.bench.program import Call, Load, Result, Unusable
+from tests.bench.report import Figure, Report, Summary
 
-SHOWN: Final[Mapping[str, tuple[str, str, tuple[Target, ...]]]] = {
-    "exchange.total_ms": ("whole exchange", "ms", WHOLE),
-    "exchange.reuse_total_ms": ("reused agreement, to the first byte", "ms", REUSED),
-    "exchange.onecall_total_ms": ("one call, to the first byte", "ms", ()),
-    "negotiations.per_s": ("negotiations, 32 in flight", "1/s", NEGOTIATIONS),
-}
-PROGRAM: Final = "exchange-bench"
-EDC: Final = "edc-pair"
-MEASURE_S: Final = 150.0
-UP_S: Final = 280.0
-"""The first time, Maven fetches the jars."""
-KEPT: Final = Path(__file__).resolve().parents[2] / "build" / "edc-pair"
-"""Where the EDC pair keeps its jars from one run to the next."""
-STOP_S: Final = 20.0
+PREFIX: Final = "independent program: "
+ALONE: Final = ("exchange", "negotiations")
+BESIDE: Final = ("idle", "exchange", "negotiations")
+CATALOG_ROUNDS: Final = 10
+EDC_S: Final = 440.0
+"""What both EDC pairs may take in all."""
 
 
-class Unusable(Exception):
-    """A tool did not do its work."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A way to run EDC, and how much is measured of it: untuned, it needs more than three seconds for an exchange."""
+
+    label: str
+    options: tuple[str, ...]
+    load: Load
+    catalogs: tuple[int, ...]
+    catalog_s: float
 
 
-async def measure(box: Sandbox, tools: Path, folder: Path, report: Report, *, quick: bool, edc: bool) -> None:
-    """Run the program on our pair, in turns with a tuned EDC pair if `edc`."""
+LIMITS: Final = {"idle": 80.0, "exchange": 180.0, "negotiations": 180.0}
+ALONE_LOAD: Final = Load(rounds=20, warm_up=10, negotiations=200, idle_s=20, turns=1, limits=LIMITS)
+QUICK_LOAD: Final = Load(rounds=3, warm_up=1, negotiations=20, idle_s=5, turns=1, limits=dict.fromkeys(LIMITS, 60.0))
+KINDS: Final = (
+    Kind("EDC", (), replace(ALONE_LOAD, rounds=8, warm_up=2, turns=2), (100, 10_000), 150.0),
+    Kind("tuned EDC", ("--tuned",), replace(ALONE_LOAD, warm_up=5, turns=2), (100,), 30.0),
+)
+
+
+@dataclass(slots=True)
+class Found:
+    """What the program has said so far, of ours and of others."""
+
+    ours: dict[str, Figure] = field(default_factory=dict)
+    others: dict[str, dict[str, Summary]] = field(default_factory=dict)
+
+    def take(self, results: Sequence[Result], other: str = "") -> None:
+        """Ours, and then the other's if there is one."""
+        mine, *theirs = results
+        for name, figure in mine.figures.items():
+            self.ours[name] = worse(self.ours.get(name, figure), figure)
+        for result in theirs:
+            for name, figure in result.figures.items():
+                self.others.setdefault(name, {})[other] = Summary(figure.median, figure.p95)
+
+    def show(self, report: Report) -> None:
+        """One figure for each quantity of ours, with the others' beside it."""
+        for name, figure in self.ours.items():
+            report.figures.append(replace(figure, name=PREFIX + name, beside=self.others.get(name, {})))
+
+
+def worse(one: Figure, other: Figure) -> Figure:
+    """The same quantity measured twice: the larger one, or of rates the smaller one; of p95 too."""
+    pick: Callable[[Iterable[float]], float] = min if one.unit.endswith("/s") else max
+    known = [figure.p95 for figure in (one, other) if figure.p95 is not None]
+    return replace(one, median=pick((one.median, other.median)), p95=pick(known) if known else None)
+
+
+async def alone(tools: Path, folder: Path, report: Report, *, quick: bool) -> None:
+    """Run the program on our pair only."""
+    found, load = Found(), QUICK_LOAD if quick else ALONE_LOAD
+    try:
+        async with sandbox(2) as box:
+            ours = _described(folder, box)
+            for part in ALONE:
+                await part_of(Call(tools, folder, part, load), [ours], found, report)
+    finally:
+        found.show(report)
+
+
+async def beside_edc(tools: Path, folder: Path, report: Report, *, quick: bool) -> None:
+    """Run the program on our pair and on an EDC pair in turns, for each way to run EDC."""
+    found = Found()
+    try:
+        for kind in KINDS:
+            shown = replace(kind, load=QUICK_LOAD, catalogs=kind.catalogs[:1], catalog_s=30.0) if quick else kind
+            try:
+                await _kind(shown, tools, folder, found, report)
+            except Exception as error:  # noqa: BLE001 - one kind's fault is no reason not to see the other
+                report.failed(kind.label, error)
+    finally:
+        found.show(report)
+
+
+async def _kind(kind: Kind, tools: Path, folder: Path, found: Found, report: Report) -> None:
+    async with sandbox(2) as box, edc.running(tools, edc.KEPT, *kind.options) as pair:
+        ours = _described(folder, box)
+        report.notes.append(f"{kind.label}: {pair.label}")
+        for part in BESIDE:
+            await part_of(Call(tools, folder, part, kind.load), [ours, pair.file], found, report, kind.label)
+            pair.must_run()
+        sizes = [size for size in kind.catalogs if report.has(catalogs.name(size, catalogs.PAGE_ASKED))]
+        await edc.catalog(pair, kind.label, sizes, CATALOG_ROUNDS, kind.catalog_s, report)
+
+
+async def part_of(call: Call, pairs: Sequence[Path], found: Found, report: Report, other: str = "") -> None:
+    """What it has found is kept whether or not all went well."""
+    what = f"{other or 'independent program'}, {call.part}"
+    try:
+        results, trouble = await call.on(pairs)
+    except (Unusable, TimeoutError) as error:
+        report.failed(what, error)
+        return
+    found.take(results, other)
+    if trouble:
+        report.failures.append(f"{what}: {trouble}")
+    for who, result in zip((f"{PREFIX}ours", other), results, strict=False):
+        report.notes += [f"{who}: {count} x {failure}" for failure, count in result.losses.items()]
+
+
+def _described(folder: Path, box: Sandbox) -> Path:
+    """Our pair, as the program wants it."""
     pair = folder / "pair.json"
     pair.write_text(json.dumps(box.pair_json("connector")), encoding="utf-8")
-    if not edc:
-        (ours,) = await _program(tools, folder, pair, quick=quick)
-        _add(ours, "independent program: ", report, targets=True)
-        return
-    async with _edc(tools, KEPT) as other:
-        ours, theirs = await _program(tools, folder, pair, "--vs", str(other), quick=quick)
-    _add(ours, "independent program: ", report, targets=True)
-    _add(theirs, f"{theirs['label']}: ", report, targets=False)
-
-
-async def _program(tools: Path, folder: Path, pair: Path, *more: str, quick: bool) -> list[dict[str, Any]]:
-    """Run the program; one result for each pair."""
-    out = folder / "figures.json"
-    options = ["--parts", "exchange,negotiations", "--json", str(out), *more, *(["--quick"] if quick else [])]
-    await _run(MEASURE_S, str(tools / PROGRAM), str(pair), *options)
-    pairs: list[dict[str, Any]] = json.loads(out.read_bytes())["pairs"]
-    return pairs
-
-
-def _add(pair: Mapping[str, Any], prefix: str, report: Report, *, targets: bool) -> None:
-    """The program gives median and p95 only: samples that have both."""
-    for key, (name, unit, promised) in SHOWN.items():
-        found = pair["figures"].get(key)
-        if found is not None:
-            worst = found["p95"] if found["n"] > 1 else None
-            report.summarised(prefix + name, unit, found["median"], worst, *(promised if targets else ()))
-    failures = Counter(failure[:160] for failure in pair["failures"])
-    report.notes += [f"{prefix}{count} x {failure}" for failure, count in failures.items()]
-
-
-@asynccontextmanager
-async def _edc(tools: Path, folder: Path) -> AsyncIterator[Path]:
-    """An EDC pair whose state machines wait 50 ms instead of a second: the file that describes it."""
-    options = ("--workdir", str(folder))
-    try:
-        await _run(UP_S, str(tools / EDC), "up", "--tuned", *options)
-        yield folder / "pair.json"
-    finally:
-        await _run(STOP_S, str(tools / EDC), "down", *options)
-
-
-async def _run(limit_s: float, *command: str) -> None:
-    """Run a Python program to its end. Raise Unusable with the end of what it said."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
-    name = Path(command[0]).name
-    try:
-        async with asyncio.timeout(limit_s):
-            said, _ = await process.communicate()
-    except TimeoutError as error:
-        raise Unusable(f"{name} was not ready in {limit_s:g} s") from error
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    if process.returncode != 0:
-        raise Unusable(f"{name} has ended with {process.returncode}: {said.decode(errors='replace')[-300:]}")
+    return pair

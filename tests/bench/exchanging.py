@@ -2,8 +2,9 @@
 
 import asyncio
 import statistics
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import aiohttp
 
@@ -16,6 +17,8 @@ from tests.bench import floor
 from tests.bench.bare import bare
 from tests.bench.floor import Floor
 from tests.bench.load import KILOBYTE, get, pull_rates, rate, stream_rate, timed
+from tests.bench.nginx import Unusable as NoNginx
+from tests.bench.nginx import nginx
 from tests.bench.report import Report, Target
 
 ASSET: Final = "bench"
@@ -24,9 +27,13 @@ REUSED: Final = (Target(15),)
 NEGOTIATIONS: Final = (Target(200, at_least=True),)
 SMALL_SHARE: Final = Target(50, at_least=True)
 STREAM_SHARE: Final = Target(40, at_least=True)
+NGINX_SHARE: Final = Target(75, at_least=True)
 PAUSE_S: Final = 0.002
 LOOKS: Final = 2500
 """How often the one call looks for its token at most: nothing tells when it is there."""
+
+Way: TypeAlias = tuple[str, dict[str, str]]
+"""A URL that ends where the size is to follow, and the headers that it wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +126,9 @@ async def _exchanges(pair: Pair, least: Floor, rounds: Rounds, report: Report) -
 async def _pulls(pair: Pair, source: str, rounds: Rounds, report: Report) -> None:
     """Ours and the bare ones in turns, so that what else the machine does meets both."""
     address = await pair.address(await pair.agree(await pair.offer()))
-    ours = (address.endpoint, {"Authorization": address.authorization})
+    ours: Way = (address.endpoint, {"Authorization": address.authorization})
     with bare(source) as proxy:
-        ways: dict[str, tuple[str, dict[str, str]]] = {"ours": ours, "bare": (f"{proxy}/proxy", {})}
+        ways: dict[str, Way] = {"ours": ours, "bare": (f"{proxy}/proxy", {})}
         small = {
             way: [await pull_rates(pair.session, url, rounds.pulls // 4, headers)]
             for way, (url, headers) in ways.items()
@@ -130,12 +137,27 @@ async def _pulls(pair: Pair, source: str, rounds: Rounds, report: Report) -> Non
             for way, (url, headers) in ways.items():
                 small[way].append(await pull_rates(pair.session, url, rounds.pulls, headers))
     _share("pulls of 1 kB, 32 in flight", "1/s", "bare aiohttp proxy", small, SMALL_SHARE, report)
-    ways["bare"] = (f"{source}/bytes", {})
-    large: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(1 + rounds.repeats):
-        for way, (url, headers) in ways.items():
-            large[way].append(await stream_rate(pair.session, url, rounds.megabytes, headers))
-    _share(f"stream of {rounds.megabytes} MB", "MB/s", "bare aiohttp stream", large, STREAM_SHARE, report)
+    await _streams(pair, source, ours, rounds, report)
+
+
+async def _streams(pair: Pair, source: str, ours: Way, rounds: Rounds, report: Report) -> None:
+    """Beside the source itself, and beside nginx where it is installed."""
+    with ExitStack() as stack:
+        ways: dict[str, Way] = {"ours": ours, "bare": (f"{source}/bytes", {})}
+        try:
+            ways["nginx"] = (f"{stack.enter_context(nginx(source))}/bytes", {})
+        except NoNginx as error:
+            report.notes.append(f"streams were not compared with those of nginx: {error}")
+        rates: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(1 + rounds.repeats):
+            for way, (url, headers) in ways.items():
+                rates[way].append(await stream_rate(pair.session, url, rounds.megabytes, headers))
+    what = f"stream of {rounds.megabytes} MB"
+    _share(what, "MB/s", "bare aiohttp stream", rates, STREAM_SHARE, report)
+    if "nginx" in rates:
+        report.add(f"nginx with buffering: {what}", "MB/s", rates["nginx"][1:])
+        share = 100 * statistics.median(rates["ours"][1:]) / statistics.median(rates["nginx"][1:])
+        report.add(f"{what}, share of nginx with buffering", "%", [share], NGINX_SHARE)
 
 
 def _share(name: str, unit: str, beside: str, rates: dict[str, list[float]], target: Target, report: Report) -> None:

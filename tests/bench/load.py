@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 import aiohttp
@@ -11,6 +12,19 @@ WIDTH: Final = 32
 """Requests in flight where a rate is measured."""
 KILOBYTE: Final = 1024
 MEGABYTE: Final = 1_000_000
+
+
+@asynccontextmanager
+async def within(limit_s: float) -> AsyncIterator[None]:
+    """What is in it is cut off after so many seconds. Raise TimeoutError, with a text, if that was necessary."""
+    limit = asyncio.timeout(limit_s)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TimeoutError(f"it was not over in {limit_s:g} s") from error
 
 
 async def timed(rounds: int, once: Callable[[], Awaitable[object]], *, warm_up: int = 3) -> list[float]:

@@ -36,7 +36,7 @@ from tests.interop.scene import Scene  # noqa: E402 - after the path is set
 
 TOOLS: Final = ROOT.parent / "shared" / "tools"
 KEPT: Final = ROOT / "build" / "edc-pair"
-"""Where EDC keeps its jars from one run to the next; `make bench EDC=1` uses the same."""
+"""Where EDC keeps its jars from one run to the next; `make bench` uses the same."""
 CLIENTS: Final = Path(__file__).with_name("clients") / "run.py"
 LIMIT_S: Final = 900.0
 """On a busy machine; a calm one needs a third of it."""

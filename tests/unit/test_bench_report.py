@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.report import BEGIN, END, Report, Target, percentile_95, write_section
+from tests.bench import run
+from tests.bench.report import BEGIN, END, Report, Summary, Target, percentile_95, write_section
+from tests.bench.run import PARTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,3 +72,43 @@ def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
 def test_the_page_of_the_project_has_the_markers() -> None:
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     assert (text.count(BEGIN), text.count(END)) == (1, 1)
+
+
+def test_others_stand_beside_our_figure_with_the_ratio() -> None:
+    report = Report()
+    report.add("catalog", "ms", [10.0, 12.0, 14.0])
+    report.add("alone", "ms", [1.0])
+    report.put_beside("catalog", "EDC", Summary(120.0, 150.0))
+    report.put_beside("catalog", "tuned EDC", Summary(24.0))
+    head, line, beside, alone = report.markdown([]).splitlines()[1:5]
+    assert head.endswith("| x floor | EDC | p95 | x EDC | tuned EDC | p95 | x tuned EDC |")
+    assert line.endswith("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    assert beside == "| catalog | 12 | 14 | ms |  |  |  |  | 120 | 150 | 0.1 | 24 |  | 0.5 |"
+    assert alone == "| alone | 1 |  | ms |  |  |  |  |  |  |  |  |  |  |"
+
+
+def test_there_is_no_ratio_to_nothing() -> None:
+    report = Report()
+    report.add("lost", "%", [0.0])
+    report.put_beside("lost", "EDC", Summary(0.0))
+    assert "| lost | 0 |  | % |  |  |  |  | 0 |  |  |" in report.markdown([])
+
+
+def test_nothing_can_stand_beside_a_figure_that_was_not_measured() -> None:
+    with pytest.raises(LookupError, match="catalog"):
+        Report().put_beside("catalog", "EDC", Summary(1.0))
+
+
+def test_without_others_the_table_has_no_columns_for_them() -> None:
+    report = Report()
+    report.add("figure", "ms", [1.0])
+    assert "EDC" not in report.text() + report.markdown([])
+
+
+def test_the_page_and_the_help_explain_every_part() -> None:
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    explained = {line.split("|")[1].strip() for line in text.splitlines() if line.count("|") == 4}
+    assert {"floor", *PARTS} <= explained
+    assert {"floor", *PARTS} <= {
+        line.split()[0] for line in (run.__doc__ or "").splitlines() if line.startswith("    ")
+    }
