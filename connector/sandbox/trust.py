@@ -15,7 +15,7 @@ from connector.sandbox.ports import HOST
 from connector.sandbox.process import SERVE_AUTHORITY, NodeProcess
 
 NAME: Final = "authority"
-_CONFIG_FILE: Final = "authority.toml"
+CONFIG_FILE: Final = "authority.toml"
 _LOG_FILE: Final = "authority.log"
 
 
@@ -68,7 +68,7 @@ async def start(place: Place, members: Iterable[Participant]) -> Authority:
     place.folder.mkdir(exist_ok=True)
     key_file = place.folder / KEY_FILE
     make_api_key(key_file)
-    config = place.folder / _CONFIG_FILE
+    config = place.folder / CONFIG_FILE
     config.write_text(_settings(place, key_file), encoding="utf-8")
     process = await NodeProcess.start(NAME, config, place.folder / _LOG_FILE, SERVE_AUTHORITY)
     api_key = key_file.read_text(encoding="utf-8")
