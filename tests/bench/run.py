@@ -78,7 +78,7 @@ FULL: Final = Plan(
     sizes=(100, 10_000, 100_000),
     catalog=50,
     part_s=180.0,
-    limit_s=460.0,
+    limit_s=540.0,
 )
 QUICK: Final = Plan(
     rounds=Rounds(exchanges=20, negotiations=100, pulls=800, megabytes=100, repeats=2),
@@ -88,7 +88,7 @@ QUICK: Final = Plan(
     sizes=(100, 2000),
     catalog=10,
     part_s=60.0,
-    limit_s=85.0,
+    limit_s=125.0,
 )
 
 
