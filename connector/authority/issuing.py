@@ -32,6 +32,8 @@ FILL: Final = MIN_BITS // 2
 """Credentials of one list at most: places are found by chance, so half of them stay free."""
 REQUESTS_A_DAY: Final = 200
 """Of one holder."""
+UNDELIVERED: Final = 32
+"""Of one holder: repeats are delivered again, and a wallet that is not there must not fill the register."""
 STORAGE_PATH: Final = "/credentials"
 OFFERS_PATH: Final = "/offers"
 DAY_MS: Final = 86_400_000
@@ -91,6 +93,7 @@ def take_request(tx: Tx, asked: Asked, office: Office, chance: Chance) -> Reques
     """
     _check_known(asked.message.credentials, office)
     member = _member(tx, asked, chance.now)
+    _check_room(tx, asked.holder)
     message = asked.message
     earlier = tx.request_of(asked.holder, message.holder_pid)
     if earlier is not None:
@@ -120,6 +123,15 @@ def take_request(tx: Tx, asked: Asked, office: Office, chance: Chance) -> Reques
     issued = [] if lacking else [issue(tx, member, w, office, chance, request.issuer_pid) for w in wanted]
     _deliver(tx, request, issued, asked, chance)
     return request
+
+
+def _check_room(tx: Tx, holder: str) -> None:
+    """Raise PeerError 429 if too much waits for the holder's wallet; what was given up makes room."""
+    if tx.undelivered(holder) < UNDELIVERED:
+        return
+    tx.drop_given_up(holder)
+    if tx.undelivered(holder) >= UNDELIVERED:
+        raise PeerError(429, f"{UNDELIVERED} deliveries wait for your wallet: see that it can be reached")
 
 
 def _in_force(issued: Issued, now: int) -> bool:

@@ -188,10 +188,19 @@ class Tx:
         where = "due IS NOT NULL ORDER BY due" if waiting else "due IS NULL ORDER BY id"
         return [_delivery(row) for row in self._connection.rows(f"SELECT {_DELIVERY} FROM delivery WHERE {where}")]
 
+    def undelivered(self, holder: str) -> int:
+        """How many deliveries to a holder's wallet wait or were given up."""
+        sql = "SELECT count(*) FROM delivery WHERE holder = :holder"
+        return int(next(iter(self._connection.rows(sql, {"holder": holder})))[0])
+
     def put_delivery(self, delivery: Delivery) -> None:
         """Add or replace."""
         params = {name: getattr(delivery, name) for name in _DELIVERY.split(", ")}
         self._connection.change(f"REPLACE INTO delivery ({_DELIVERY}) VALUES ({_values(_DELIVERY)})", params)
+
+    def drop_given_up(self, holder: str) -> None:
+        """Forget the deliveries to a holder that were given up."""
+        self._connection.change("DELETE FROM delivery WHERE holder = :holder AND due IS NULL", {"holder": holder})
 
     def drop_delivery(self, identifier: str) -> None:
         """It has arrived."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from connector.authority.issuing import UNDELIVERED
 from connector.client.api import ApiError
 from connector.http.limits import Allowed
 from connector.identity.credentials import Profile, VerifiableCredential
@@ -139,6 +140,17 @@ async def test_a_repeated_request_is_decided_once_and_delivered_again(world: Aut
     one, two = await world.holder.next(), await world.holder.next()
     assert one.doc == two.doc
     assert len(await world.operator.get("/credentials")) == 2
+
+
+async def test_repeats_for_a_wallet_that_is_not_there_do_not_fill_the_register(
+    world: AuthorityWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.authority.delivery.PAUSES_S", (3600,))
+    world.holder.answers = [503] * 10 * UNDELIVERED
+    body = world.body("membership")
+    statuses = [(await world.ask(body=body)).status for _ in range(UNDELIVERED + 2)]
+    assert statuses == [201] * UNDELIVERED + [429] * 2
+    assert len(await world.operator.get("/deliveries")) == UNDELIVERED
 
 
 async def test_a_pid_stands_for_one_request(world: AuthorityWorld) -> None:
