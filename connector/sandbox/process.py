@@ -63,8 +63,8 @@ class NodeProcess:
 
     async def stop(self) -> None:
         """End the node: politely, and after a few seconds for certain."""
-        self.link.close()
         await _end(self.process)
+        self.link.close()  # only now: told twice, it might hear the signal when nobody minds it any more
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

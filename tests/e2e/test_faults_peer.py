@@ -106,7 +106,12 @@ async def test_what_was_promised_waits_and_arrives_when_the_peer_is_well(nodes: 
 
 async def test_a_black_hole_does_not_hold_up_others(nodes: Pair) -> None:
     """Sixty-four slots, and a hundred messages to somebody who never answers."""
-    hole = says(hear=False, stay=True)
+    fallen: list[asyncio.StreamWriter] = []
+
+    async def hole(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        fallen.append(writer)
+        await reader.read()  # for as long as anybody is there
+
     async with asyncio.TaskGroup() as group:
         server = await asyncio.start_server(hole, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
@@ -119,3 +124,6 @@ async def test_a_black_hole_does_not_hold_up_others(nodes: Pair) -> None:
     assert await nodes.counted("oem", "connector_outbox_messages") >= 100
     assert await nodes.down("oem") == set()
     server.close()
+    for writer in fallen:
+        writer.transport.abort()
+    await server.wait_closed()
