@@ -35,7 +35,7 @@ GATEWAY = {502, 503, 504}
 ATTACKS = [
     pytest.param(operation, mode, id=f"{operation} {name}")
     for operation in operations()
-    if operation.surface != "dcp"  # no wallet without DCP; what is in its messages: tests/property/test_identity_credentials.py
+    if operation.surface != "dcp"  # no wallet without DCP: see tests/property/test_identity_credentials.py
     for mode, name in ((GenerationMode.POSITIVE, "fitting"), (GenerationMode.NEGATIVE, "unfitting"))
     if mode is GenerationMode.POSITIVE or operation.can_be_misused
 ]
