@@ -14,6 +14,7 @@ from connector.exchange.passport_records import PassportVersion
 from connector.exchange.ports import Notary, Seal, Tx
 from connector.exchange.query import Criterion, QuerySpec
 from connector.exchange.records import ContractDefinition
+from connector.exchange.terms import groups_of
 from connector.passport import credential
 from connector.passport.audiences import EVERYBODY, Reading, lattice
 from connector.passport.disclosure import class_map
@@ -72,7 +73,7 @@ def reading_under(tx: Tx, agreement_id: str, bpn: str | None) -> Reading:
     named = None if negotiation is None else definition_of(negotiation.offer.id or "")
     if agreement is None or named is None or named[1] != agreement.asset_id:
         return EVERYBODY
-    offering = tx.offers.find(agreement.asset_id, bpn)
+    offering = tx.offers.find(agreement.asset_id, bpn, groups_of(tx, agreement.consumer_id, bpn))
     definitions = offering.definitions if offering is not None else ()
     return next((reading_by(definition) for definition in definitions if definition.id == named[0]), EVERYBODY)
 

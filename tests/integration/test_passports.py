@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from connector.client import ApiError, template
+from connector.client import ApiError, For, template
 from connector.demo_data import PASSPORT_SEMANTIC_ID, passports
 from connector.exchange.passports import PassportOffer, publish_passport
 from connector.exchange.ports import Twin, TwinRegistry, Tx
@@ -142,6 +142,19 @@ async def test_an_offer_that_names_no_audience_gives_what_everybody_may_see(node
     await maker.offer("plain", [identifier()], access=policy, contract=policy)
     got = await nodes.fetch(STRANGER, serial())
     assert got["bundle"]["aspect"] == class_map().project(passport(), {"public-model"})
+
+
+async def test_a_group_sees_what_it_is_offered_until_it_is_left(nodes: World) -> None:
+    maker = nodes[MAKER].client
+    member = {"@id": nodes[OEM].bpn, "groups": ["repairers"]}
+    await maker.api.post("/v3/business-partner-groups", member)
+    asks = {"leftOperand": "BusinessPartnerGroup", "operator": "isAnyOf", "rightOperand": ["repairers"]}
+    policy = {"permission": [{"action": "use", "constraint": [asks]}]}
+    await maker.passports.publish(passport(), [For("interest", "recycle", policy, policy)])
+    assert (await nodes.fetch(OEM, serial()))["bundle"]["aspect"] == expected(RECYCLER)
+    await maker.api.put("/v3/business-partner-groups", member | {"groups": []})
+    with pytest.raises(ApiError, match="offers no passport"):
+        await nodes.fetch(OEM, serial())
 
 
 async def test_a_withdrawn_offer_takes_its_classes_from_agreements_on_it(nodes: World) -> None:
