@@ -11,6 +11,7 @@ none, so that lists would be fetched for each message.
 """
 
 import asyncio
+import re
 import statistics
 import tomllib
 from collections.abc import AsyncIterator, Sequence
@@ -32,7 +33,12 @@ from tests.bench.load import timed
 from tests.bench.report import Report, Target
 
 WARM: Final = Target(50)
+UNASKED: Final = Target(0)
 WARM_UP: Final = 3
+QUERIES: Final = re.compile(
+    r'connector_http_request_seconds_count\{[^}]*route="/dcp/presentations/query"[^}]*\} ([\d.]+)'
+)
+"""A node's metric of how often its wallet was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,15 @@ class Side:
         async with Client(taker.management, taker.api_key) as client, aiohttp.ClientSession() as session:
             yield Pair(client, Provider(maker.did, maker.dsp), session)
 
+    async def queries(self) -> float:
+        """How often the wallets of the two were asked since the last start."""
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            total = 0.0
+            for member in (self.provider, self.consumer):
+                async with session.get(f"{member.process.ready.management}/metrics") as answer:
+                    total += sum(map(float, QUERIES.findall(await answer.text())))
+            return total
+
     async def first(self) -> float:
         """Milliseconds of an exchange right after a start."""
         await self.restart()
@@ -104,13 +119,18 @@ async def measure(source: str, rounds: int, report: Report) -> None:
             _set(member.folder / CONFIG_FILE, "identity", {"kind": "dcp", "keep_credentials": 0})
         await asked.restart()
         cold = [(await plain.first(), await kept.first()) for _ in range(max(2, rounds // 10))]
+        before = await kept.queries(), await asked.queries()
         warm = await _in_turns(sides, rounds)
+        after = await kept.queries(), await asked.queries()
     report.add("exchange with plain DIDs, cold", "ms", [did for did, _ in cold])
     report.add("exchange with DCP, cold", "ms", [dcp for _, dcp in cold])
     report.add("exchange with plain DIDs, warm", "ms", warm[0])
     report.add("exchange with DCP, warm", "ms", warm[1], WARM)
     report.add("exchange with DCP, wallets asked for each message", "ms", warm[2])
     report.add("exchange, warm: DCP / plain DIDs", "x", [statistics.median(warm[1]) / statistics.median(warm[0])])
+    each = [(now - then) / (WARM_UP + rounds) for then, now in zip(before, after, strict=True)]
+    report.add("questions to wallets in an exchange, warm", "", each[:1], UNASKED)
+    report.add("questions to wallets in an exchange, asked for each message", "", each[1:])
 
 
 async def _in_turns(sides: Sequence[Side], rounds: int) -> list[list[float]]:
