@@ -18,7 +18,7 @@ from connector.authority.kinds import MEMBERSHIP
 from connector.authority.published import Published
 from connector.authority.register import Register
 from connector.authority.settings import DIRECTORY_PATH, ISSUER_PATH, STATUS_PATH
-from connector.exchange.ports import Clock
+from connector.exchange.ports import Caller, Clock
 from connector.http.body import read_json
 from connector.http.door import Door
 from connector.http.middleware import finish_response
@@ -27,12 +27,11 @@ from connector.identity.dcp_messages import CredentialRequestMessage, Credential
 from connector.identity.presentations import MAX_CHARS, VerifiablePresentation
 from connector.identity.proofs import ASSERTING, PRESENTING, Proofs
 from connector.identity.refusal import Check, Refusal, refusing
-from connector.identity.tokens import SelfIssuedToken, TokenVerifier
+from connector.identity.tokens import TokenVerifier
 from connector.protocol.errors import ConnectorError, LocalError, PeerError
 
 MAX_BODY: Final = 64 << 10
 _LONGEST_TOKEN: Final = 1 << 14
-_SURFACE: Final = "issuer"
 _DIRECTORY: Final = "directory"
 _FULL_LISTS: Final = frozenset({"application/json", "application/vc+ld+json", "application/ld+json"})
 _TOLD: Final = {401: "not authenticated", 403: "not allowed", 503: "cannot be verified right now; try again later"}
@@ -95,14 +94,13 @@ class _Surface:
     async def request(self, request: web.Request) -> web.StreamResponse:
         """Take a request; the delivery goes out after the answer has."""
         counter = self._counter
-        token = await self._sender(request)
+        sender = await self._sender(request)
         message = CredentialRequestMessage.parse(await read_json(request, max_bytes=MAX_BODY))
-        claims = token.jws.payload
         asked = Asked(
-            holder=token.issuer,
+            holder=sender.id,
             message=message,
-            code=_text(claims.get("pre-authorized_code")),
-            token=_text(claims.get("token")),
+            code=_text(sender.claims.get("pre-authorized_code")),
+            token=_text(sender.claims.get("token")),
         )
         chance = counter.chance()
         decided = await counter.register.run(lambda tx: take_request(tx, asked, counter.office, chance))
@@ -118,10 +116,10 @@ class _Surface:
 
     async def status(self, request: web.Request) -> web.Response:
         """How far a request is; to its holder alone, others learn not even that it exists."""
-        token = await self._sender(request)
+        sender = await self._sender(request)
         identifier = request.match_info["id"]
         found = await self._counter.register.run(lambda tx: tx.request(identifier))
-        if found is None or found.holder != token.issuer:
+        if found is None or found.holder != sender.id:
             raise PeerError(404, "you have made no such request")
         status = CredentialStatus(issuer_pid=found.issuer_pid, holder_pid=found.holder_pid, status=found.status)
         return web.json_response(status.to_json())
@@ -174,15 +172,16 @@ class _Surface:
         if issued is None or issued.revoked is not None:
             raise Refusal(Check.CREDENTIAL_REVOKED, "the membership is revoked")
 
-    async def _sender(self, request: web.Request) -> SelfIssuedToken:
-        """Whose token the request carries. Raise PeerError 401 or 503."""
+    async def _sender(self, request: web.Request) -> Caller:
+        """Whose token the request carries, member or not, within its limits. Raise PeerError 401, 429 or 503."""
 
-        async def verify() -> SelfIssuedToken:
+        async def verify() -> Caller:
             text = _bearer(request)
             with refusing(Check.SI_TOKEN, 401):
-                return await self._counter.verifier.verify(text)
+                token = await self._counter.verifier.verify(text)
+            return Caller(token.issuer, None, token.jws.payload)
 
-        return await self._counter.door.proven(request, _SURFACE, lambda: _logged(verify()))
+        return await self._counter.door.caller(request, lambda: _logged(verify()))
 
 
 async def _logged(check: Awaitable[T]) -> T:

@@ -41,7 +41,7 @@ from connector.protocol.errors import Invalid
 
 DATABASE: Final = "authority.sqlite"
 KEY_FILE: Final = "signing-key.pem"
-ALLOWED: Final = Allowed(failures_per_minute=300)
+ALLOWED: Final = Allowed(requests_per_second=10, burst=100, requests_at_once=16, failures_per_minute=300)
 
 log = structlog.get_logger()
 

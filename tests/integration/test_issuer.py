@@ -274,6 +274,15 @@ async def test_a_holder_may_not_ask_for_ever(world: AuthorityWorld, monkeypatch:
     assert [(await world.ask()).status for _ in range(3)] == [201, 201, 429]
 
 
+async def test_whoever_proves_who_it_is_may_not_ask_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.authority.program.ALLOWED", Allowed(requests_per_second=1, burst=2))
+    async with authority_world(tmp_path) as world, Holder("stranger") as stranger:
+        assert [(await world.ask(world.bearer(stranger))).status for _ in range(3)] == [403, 403, 429]
+        assert (await world.ask()).status == 201
+
+
 async def test_refused_tokens_of_one_address_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connector.authority.program.ALLOWED", Allowed(failures_per_minute=3))
     async with authority_world(tmp_path) as world:
