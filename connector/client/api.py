@@ -15,13 +15,12 @@ import aiohttp
 from typing_extensions import override
 from yarl import URL
 
-from connector.policy.vocabulary import CATENA_X_CONTEXT
 from connector.protocol.errors import ConnectorError
 from connector.protocol.vocabulary import EDC
 
 CONTEXT: Final = {"@vocab": EDC, "edc": EDC}
 """The `@context` of our requests: EDC's names."""
-POLICY_CONTEXT: Final = [CONTEXT, "http://www.w3.org/ns/odrl.jsonld", CATENA_X_CONTEXT]
+POLICY_CONTEXT: Final = [CONTEXT, "http://www.w3.org/ns/odrl.jsonld"]
 """The `@context` of requests with a policy. Nowhere else: a processor that goes by it (EDC's) then misses the `type` of
 data addresses and the `operator` of criteria, which ODRL's context gives a meaning of its own."""
 TIMEOUT_S: Final = 30.0

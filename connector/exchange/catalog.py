@@ -21,7 +21,6 @@ from connector.exchange.records import Peer
 from connector.exchange.terms import Access, counterparty
 from connector.policy.circumstances import Circumstances
 from connector.policy.equality import fingerprint
-from connector.policy.vocabulary import CATENA_X_CONTEXT, shorten_operands
 from connector.protocol.catalog import (
     CatalogError,
     CatalogRequestMessage,
@@ -68,10 +67,7 @@ async def serve(node: Node, caller: Caller, message: CatalogRequestMessage, page
         datasets, more = await node.store.read(read)
     except Invalid as error:
         raise PeerError(400, f"unsupported filter: {error.reason}", "/filter/0/filterExpression") from error
-    contexts = _shortened(datasets)
-    document = catalog_json(
-        node.ids(), participant_id=node.id, service=_service(node), datasets=datasets, contexts=contexts
-    )
+    document = catalog_json(node.ids(), participant_id=node.id, service=_service(node), datasets=datasets)
     onward = None if more is None else ".".join(str(n) for n in [*trail, more][-TRAIL:])
     back = ".".join(str(n) for n in trail[:-1]) or None
     return Page(document, onward, back)
@@ -128,12 +124,6 @@ def _dataset(node: Node, access: Access, offering: Offering) -> dict[str, Any] |
     )
 
 
-def _shortened(datasets: list[dict[str, Any]]) -> list[str]:
-    """Write operands as catalogs of Catena-X do; return the contexts that this needs."""
-    found = [shorten_operands(offer) for dataset in datasets for offer in dataset["hasPolicy"]]
-    return [CATENA_X_CONTEXT] if any(found) else []
-
-
 def _service(node: Node) -> dict[str, Any]:
     return service_json(f"{node.id}#dsp", node.dsp_address)
 
@@ -150,7 +140,7 @@ async def serve_dataset(node: Node, caller: Caller, dataset_id: str) -> dict[str
     dataset = await node.store.read(read)
     if dataset is None:
         raise PeerError(404, "there is no such dataset")
-    return root_dataset_json(dataset, _shortened([dataset]))
+    return root_dataset_json(dataset)
 
 
 async def ask(node: Node, peer: Peer, query: Mapping[str, Any] | None) -> bytes:

@@ -15,12 +15,9 @@ from typing import Any, Final, Literal
 from connector.protocol.errors import Invalid, NotFound
 
 ODRL: Final = ("odrl:", "http://www.w3.org/ns/odrl/2/", "https://www.w3.org/ns/odrl/2/")
-CATENA_X: Final = "https://w3id.org/catenax/2025/9/policy/"
-CATENA_X_CONTEXT: Final = f"{CATENA_X}context.jsonld"
-"""The context that defines the short names of the profile's operands."""
 OPERAND_NAMESPACES: Final = (
     *ODRL,
-    CATENA_X,
+    "https://w3id.org/catenax/2025/9/policy/",
     "https://w3id.org/catenax/policy/",
     "https://w3id.org/tractusx/v0.0.1/ns/",
     "https://w3id.org/edc/v0.0.1/ns/",
@@ -89,27 +86,6 @@ def operand_name(left: str) -> str:
     return left
 
 
-def shorten_operands(offer: dict[str, Any]) -> bool:
-    """Write the profile's left operands of a policy (`Policy.to_json`) by their short names; tell if there are any.
-
-    Under `CATENA_X_CONTEXT` they mean the same. Connectors of Tractus-X show catalogs so, and applications in the field
-    compare policies as texts.
-    """
-    waiting: list[Any] = [offer[part] for part in ("permission", "prohibition", "obligation") if part in offer]
-    found = False
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, list):
-            waiting += part
-        elif isinstance(part, dict):
-            waiting += [part[name] for name in ("constraint", *LOGICAL) if name in part]
-            left = str(part.get("leftOperand", ""))
-            if left.startswith(CATENA_X) and (name := left.removeprefix(CATENA_X)) in _short_names():
-                part["leftOperand"] = name
-                found = True
-    return found
-
-
 def operator_name(spelling: str) -> str:
     """ODRL's name of an operator; reads EDC's `geq`, `leq` and enumeration names too. Unknown ones stay as they are."""
     bare = without_odrl(spelling)
@@ -160,12 +136,6 @@ def profile() -> Mapping[str, Any]:
     """
     operands: Mapping[str, Any] = edition()["operands"]
     return operands
-
-
-@cache
-def _short_names() -> frozenset[str]:
-    """The operands that `CATENA_X_CONTEXT` defines: those of the profile, without what older guides have besides."""
-    return frozenset(name for name, entry in profile().items() if entry["scopes"] and CATENA_X in entry["namespaces"])
 
 
 def operators_of(operand: str) -> tuple[str, ...]:

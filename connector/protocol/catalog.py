@@ -141,28 +141,17 @@ def _free(key: str) -> bool:
     return not key.startswith(_RESERVED)
 
 
-def root_dataset_json(dataset: Mapping[str, Any], contexts: Sequence[str] = ()) -> dict[str, Any]:
-    """A dataset (from `dataset_json`) as a document of its own: the answer to a dataset request.
-
-    contexts: of the policies, where they have terms of their own.
-    """
-    return {"@context": [*CONTEXT, *contexts], **dataset}
+def root_dataset_json(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """A dataset (from `dataset_json`) as a document of its own: the answer to a dataset request."""
+    return {"@context": list(CONTEXT), **dataset}
 
 
 def catalog_json(
-    catalog_id: str,
-    *,
-    participant_id: str,
-    service: Mapping[str, Any],
-    datasets: Sequence[Mapping[str, Any]],
-    contexts: Sequence[str] = (),
+    catalog_id: str, *, participant_id: str, service: Mapping[str, Any], datasets: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """A root catalog. Without datasets the member `dataset` is left out, an empty array breaks the schema.
-
-    contexts: of the policies, where they have terms of their own.
-    """
+    """A root catalog. Without datasets the member `dataset` is left out, an empty array breaks the schema."""
     return {
-        "@context": [*CONTEXT, *contexts],
+        "@context": list(CONTEXT),
         "@id": catalog_id,
         "@type": "Catalog",
         "participantId": participant_id,

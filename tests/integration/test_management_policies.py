@@ -13,11 +13,8 @@ from connector.exchange.offer_ids import offer_id
 from connector.policy.equality import fingerprint
 from connector.policy.parse import parse_policy
 from connector.policy.templates import templates
-from connector.policy.vocabulary import CATENA_X_CONTEXT, profile, shorten_operands
 from connector.protocol.catalog import CatalogRequestMessage
 from connector.protocol.errors import PeerError
-from connector.semantics.contexts import CONTEXTS
-from connector.semantics.jsonld import read_message
 from tests.integration.management_world import (
     OPEN,
     THEIR_BPN,
@@ -297,33 +294,3 @@ async def test_data_that_may_be_had_once_is_had_once(here: World) -> None:
     assert states == ["STARTED", "TERMINATED", "TERMINATED"]
     kept = await here.node.store.read(lambda tx: tx.agreements.get(agreement))
     assert kept.used_by is not None
-
-
-# --- catalogs ----------------------------------------------------------------------------------------------------
-
-
-async def test_a_catalog_spells_the_profiles_operands_as_others_in_the_field_do(here: World) -> None:
-    terms = needs(("UsagePurpose", "isAnyOf", ["cx.circular.dpp:1"]), ("Dismantler", "eq", "active"))
-    await offered(here, terms=terms)
-    document = (await catalog.serve(here.node, here.peer, CatalogRequestMessage())).document
-    assert document["@context"][1:] == [f"{CX}context.jsonld"]
-    (rule,) = document["dataset"][0]["hasPolicy"][0]["permission"]
-    assert [c["leftOperand"] for c in rule["constraint"]] == ["UsagePurpose", f"{CX}Dismantler"]
-    single = await catalog.serve_dataset(here.node, here.peer, "asset-1")
-    assert (single["@context"], single["hasPolicy"]) == (document["@context"], document["dataset"][0]["hasPolicy"])
-    read = read_message({**document, "@type": "Catalog"})
-    (rule,) = read["dataset"][0]["hasPolicy"][0]["permission"]
-    assert rule["constraint"][0]["leftOperand"] == f"{CX}UsagePurpose"
-
-
-async def test_a_catalog_without_such_operands_needs_no_other_context(here: World) -> None:
-    await offered(here)
-    document = (await catalog.serve(here.node, here.peer, CatalogRequestMessage())).document
-    assert len(document["@context"]) == 1
-
-
-def test_every_short_name_is_one_that_the_context_defines() -> None:
-    defined = CONTEXTS[CATENA_X_CONTEXT]
-    for name, entry in profile().items():
-        offer = {"permission": [{"constraint": [{"or": [{"leftOperand": CX + name}]}]}]}
-        assert shorten_operands(offer) is (name in defined and bool(entry["scopes"])), name

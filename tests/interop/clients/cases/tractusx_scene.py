@@ -21,6 +21,7 @@ CONTEXT: Final = [
     "https://w3id.org/catenax/2025/9/policy/context.jsonld",
     {"@vocab": "https://w3id.org/edc/v0.0.1/ns/"},
 ]
+POLICY_TERMS: Final = "https://w3id.org/catenax/2025/9/policy/"
 PROXY: Final = {"proxyQueryParams": "true", "proxyPath": "true", "proxyMethod": "true", "proxyBody": "true"}
 FAST: Final = {"max_wait": 20, "poll_interval": 0.1}
 
@@ -84,8 +85,11 @@ class Scene:
         ]
 
     def allowed(self) -> list[dict[str, Any]]:
-        """The allow-list that has `usage` in it, in the short names that it was written with."""
-        return [{"permission": rule} for rule in self.usage()]
+        """The allow-list that has `usage` in it: a catalog of DSP 2025-1 spells the left operands as full IRIs."""
+        (rule,) = self.usage()
+        both = rule["constraint"]["and"]
+        spelled = [{**part, "leftOperand": POLICY_TERMS + part["leftOperand"]} for part in both]
+        return [{"permission": {"action": "use", "constraint": {"and": spelled}}}]
 
     def offer(
         self,
