@@ -2,8 +2,10 @@
 
 It shows the public class and nothing else (`passport_views`), to people as HTML and to programs as JSON, by content
 negotiation. The JSON says besides whose passport it is and by what its twin is found, so that a scanned address leads
-partners on to what they may see (`exchange.find`). Whatever stands in a passport is text here: it is escaped, the page
-has no script, takes none and names no other host. Drawing costs a signature and a QR code, so the answers of the newest
+partners on to what they may see (`exchange.find`).
+
+Whatever stands in a passport is text here: it is escaped, the page has no script, takes none and names no other host.
+Who removes the asset takes the page back. Drawing costs a signature and a QR code, so the answers of the newest
 versions are kept.
 """
 
@@ -98,7 +100,7 @@ class PassportPages:
         """What there is to answer. Raise PeerError 404, or Limited."""
         self._door.visitor(request)
         ident = request.match_info["id"]
-        version = await self._node.store.read(lambda tx: newest(tx, ident))
+        version = await self._node.store.read(lambda tx: newest(tx, ident) if tx.assets.find(ident) else None)
         if version is None:
             raise PeerError(404, "there is no passport here")
         if (drawn := self._drawn.get(version.id)) is None:

@@ -135,6 +135,13 @@ async def test_a_new_version_is_shown_at_once(nodes: World) -> None:
     assert headers["ETag"] != before
 
 
+async def test_a_passport_whose_asset_was_removed_is_not_shown_any_more(nodes: World) -> None:
+    assert (await get(address(nodes)))[0] == 200
+    await nodes[MAKER].client.assets.remove(IDENT)
+    assert (await get(address(nodes)))[0] == 404
+    assert (await get(f"{address(nodes)}/qr.svg"))[0] == 404
+
+
 async def test_what_is_not_there_is_not_found(nodes: World) -> None:
     for ident in ("urn:uuid:0", "%2e%2e", "x" * 600):
         status, headers, body = await get(address(nodes, ident), Accept=BROWSER)
