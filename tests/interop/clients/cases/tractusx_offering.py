@@ -6,12 +6,13 @@ from typing import Any, Final
 from tractusx_sdk.dataspace.models.connector.model_factory import ModelFactory
 from tractusx_sdk.dataspace.models.connector.saturn import EvaluationPolicyModel
 
-from tests.interop.clients.cases.tractusx_scene import CLIENT, CONTEXT, OPEN, PROXY, REGISTRY, VERSION, Scene
+from tests.interop.clients.cases.tractusx_scene import CLIENT, CONTEXT, OPEN, PROXY, VERSION, Scene
 from tests.interop.clients.cases.world import Cases, raises, same
 
 case: Final[Cases[Scene]] = Cases(CLIENT)
 
 EDC: Final = "https://w3id.org/edc/v0.0.1/ns/"
+PASSPORT: Final = "https://w3id.org/catenax/taxonomy#DigitalProductPassport"
 
 
 def query(left: str, right: str) -> Any:  # noqa: ANN401 - untyped SDK
@@ -28,12 +29,12 @@ def ids(answer: Any) -> list[str]:  # noqa: ANN401 - untyped requests
 
 @case("offer: create_asset, create_policy, create_contract; each is read back")
 def _(here: Scene) -> None:
-    asset = here.offer("made", dct_type=REGISTRY, dct_subject="cx-taxo:Registry", headers={"X-Secret": "s3cret"})
+    asset = here.offer("made", dct_type=PASSPORT, dct_subject="cx-taxo:Passport", headers={"X-Secret": "s3cret"})
     shown = here.provider.assets.get_by_id(asset).json()
     address = shown["dataAddress"]
     expected = {"type": "HttpData", "baseUrl": f"{here.backend.url}/data", "header:X-Secret": "s3cret", **PROXY}
     same({name: address.get(name) for name in expected}, expected)
-    same(shown["properties"]["http://purl.org/dc/terms/type"], {"@id": REGISTRY})
+    same(shown["properties"]["http://purl.org/dc/terms/type"], {"@id": PASSPORT})
     policy = here.provider.policies.get_by_id(f"{asset}:usage").json()["policy"]
     same(len(policy["odrl:permission"]["odrl:constraint"]["odrl:and"]), 2)
     definition = here.provider.contract_definitions.get_by_id(f"{asset}:offer").json()
