@@ -95,10 +95,7 @@ def errors(render: Renderer) -> Middleware:
         if request.writer.output_size:  # the head has left: all that can be done is to break off
             raise ConnectionAbortedError("the answer broke off") from error
         if not isinstance(error, Limited):  # which are told once for many (door.py): no log is filled by a flood
-            path, reason = (
-                request.path[:_SHOWN],
-                error.reason[:_SHOWN],
-            )  # a stranger's own words, a line for each request
+            path, reason = request.path[:_SHOWN], error.reason[:_SHOWN]  # a stranger's own words, a line for each
             _log.info("request refused", method=request.method, path=path, reason=reason)
         response = render(request, error)
         response.headers.update(headers)

@@ -23,6 +23,7 @@ from connector.exchange.ports import Caller, Clock, Directory, Identity
 from connector.identity.authorization import credentials as bearer
 from connector.identity.credential_checks import CredentialChecks, bpn_of, check_coverage
 from connector.identity.credentials import VerifiableCredential
+from connector.identity.directory import receiver_of
 from connector.identity.jws import CompactJws
 from connector.identity.kept import Kept
 from connector.identity.presentations import VerifiablePresentation
@@ -106,9 +107,7 @@ class DcpIdentity(Identity):
         claims: {"token": ...} instead, for a token refresh, which is about another token. Raise Invalid for an audience
         that is neither a DID nor a known BPN and for other claims, Unreachable if there is no token to be had.
         """
-        receiver = audience if audience.startswith("did:") else self._directory.did_of(audience)
-        if receiver is None:
-            raise Invalid("the counterparty must be a DID, or a BPN with an entry in the BPN directory", value=audience)
+        receiver = receiver_of(audience, self._directory)
         if claims is None:
             return f"Bearer {await self._sts.with_scopes(receiver, [str(scope) for scope in self._all])}"
         if claims.keys() != {"token"}:

@@ -6,6 +6,7 @@ from typing_extensions import override
 
 from connector.exchange.ports import Caller, Clock, Directory, Identity, Ids
 from connector.identity.authorization import credentials
+from connector.identity.directory import receiver_of
 from connector.identity.keys import SigningKey
 from connector.identity.tokens import TokenVerifier, issue_token
 from connector.protocol.errors import Invalid, PeerError
@@ -45,9 +46,7 @@ class DidIdentity(Identity):
         audience: a DID, or a BPN that the directory knows. claims: more claims, e.g. `token` for a token refresh.
         Raise Invalid for an audience that is neither.
         """
-        receiver = audience if audience.startswith("did:") else self._directory.did_of(audience)
-        if receiver is None:
-            raise Invalid("the counterparty must be a DID, or a BPN with an entry in the BPN directory", value=audience)
+        receiver = receiver_of(audience, self._directory)
         token = issue_token(self._key, audience=receiver, jti=self._ids(), now=self._clock.now(), claims=claims)
         return f"Bearer {token}"
 

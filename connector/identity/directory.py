@@ -43,5 +43,13 @@ class Directory(ports.Directory):
         return self._dids.get(bpn)
 
 
+def receiver_of(audience: str, directory: ports.Directory) -> str:
+    """Whom a token is for: a DID, or the one of a BPN that the directory knows. Raise Invalid if it is neither."""
+    receiver = audience if audience.startswith("did:") else directory.did_of(audience)
+    if receiver is None:
+        raise Invalid("the counterparty must be a DID, or a BPN with an entry in the BPN directory", value=audience)
+    return receiver
+
+
 def _token(text: str) -> str:
     return text.replace("~", "~0").replace("/", "~1")

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from connector.client import ApiError, Client, Offer, Provider
 from connector.client.exchanging import by_id, one_dataset
 from connector.exchange.query import Criterion
 from connector.protocol.vocabulary import HTTP_PULL, PROTOCOL
+from tests.bench.program import run
 from tests.interop.matrix import Wrong, must
 
 TOOL: Final = "edc-pair"
@@ -212,22 +212,9 @@ async def end(pid: int) -> None:
 
 async def _run(limit_s: float, *command: str) -> None:
     """Run the tool to its end. Raise Unusable with the end of what it said."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
     try:
-        async with asyncio.timeout(limit_s):
-            said, _ = await process.communicate()
+        code, said = await run(limit_s, *command)
     except TimeoutError as error:
         raise Unusable(f"{TOOL} was not ready in {limit_s:g} s") from error
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    if process.returncode != 0:
-        raise Unusable(f"{TOOL} has ended with {process.returncode}: {said.decode(errors='replace')[-400:]}")
+    if code:
+        raise Unusable(f"{TOOL} has ended with {code}: {said}")
