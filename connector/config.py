@@ -183,6 +183,12 @@ class Config:
         "Refused tokens of one address, before it is not heard for a while. Behind a reverse proxy: set 0.",
         default=300,
     )
+    wrong_keys_per_minute: int = setting(
+        "limits.wrong_keys_per_minute",
+        "Wrong API keys, or secrets of the token service's client, of one address, before it is not heard for a while."
+        " Behind a reverse proxy that lets in strangers: set 0, and let the proxy count.",
+        default=30,
+    )
     requests_per_second: int = setting(
         "limits.requests_per_second", "Protocol messages of one counterparty, on average.", default=1000
     )

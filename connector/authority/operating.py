@@ -17,6 +17,7 @@ from connector.authority.kinds import KINDS
 from connector.authority.model import Delivery, Issued, Member, Request, Standing
 from connector.authority.register import Tx
 from connector.http.body import read_json
+from connector.http.door import Door
 from connector.http.health import Check, health_routes
 from connector.http.management.border import answer, guard, render
 from connector.http.middleware import application
@@ -41,10 +42,15 @@ ROUTES: Final = (
 log = structlog.get_logger()
 
 
-def management_app(counter: Counter, *, api_key: str, base_path: str, invitation_days: int) -> web.Application:
-    """The application: the register below `base_path` behind `api_key`, health beside it without."""
+def management_app(
+    counter: Counter, *, api_key: str, base_path: str, invitation_days: int, door: Door | None = None
+) -> web.Application:
+    """The application: the register below `base_path` behind `api_key`, health beside it without.
+
+    door: counts wrong keys; none unless given.
+    """
     desk = _Desk(counter, invitation_days * DAY_MS)
-    api = web.Application(middlewares=[guard(api_key)])
+    api = web.Application(middlewares=[guard(api_key, door)])
     api.add_routes([web.route(method, route, getattr(desk, name)) for method, route, name in ROUTES])
     app = application(render, max_bytes=MAX_BODY)
     app.add_routes(health_routes("/api", [Check("register", lambda: counter.register.run(lambda _: None))]))

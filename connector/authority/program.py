@@ -42,6 +42,8 @@ from connector.protocol.errors import Invalid
 DATABASE: Final = "authority.sqlite"
 KEY_FILE: Final = "signing-key.pem"
 ALLOWED: Final = Allowed(requests_per_second=10, burst=100, requests_at_once=16, failures_per_minute=300)
+KEYS: Final = Allowed(failures_per_minute=30)
+"""Wrong API keys of one address."""
 
 log = structlog.get_logger()
 
@@ -98,6 +100,7 @@ async def start(settings: Settings) -> AsyncIterator[RunningAuthority]:
             api_key=settings.management_key,
             base_path=MANAGEMENT_PATH,
             invitation_days=settings.invitation_days,
+            door=Door(KEYS, Refusals()),
         )
         management = await serve(private, settings.management_host, settings.management_port)
         stack.push_async_callback(management.close)

@@ -83,13 +83,13 @@ class Door:
         self._holdings = Holdings()
 
     async def proven(self, request: web.Request, surface: str, check: Callable[[], Awaitable[T]]) -> T:
-        """Have a token checked. Raise what `check` raises, or Limited if this address has had too many refused.
+        """Have a token or key checked. Raise what `check` raises, or Limited if this address has had too many refused.
 
         Each surface counts for itself: who polls for data with an expired token may still send messages.
         """
         key = (surface, network_of(request.remote))
         if wait := self._failures.take(key, self._now()):
-            raise self._limited("failures", key[1], "too many tokens from this address were refused", wait)
+            raise self._limited("failures", key[1], "too many tokens or keys from this address were refused", wait)
         try:
             owner = await check()
         except LocalError:

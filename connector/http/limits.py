@@ -42,7 +42,7 @@ class Allowed:
     """What one party may have; 0: no such limit. The usual values are those of the settings `limits.*`.
 
     requests_per_second, burst, requests_at_once, negotiations, transfers: of one counterparty, as its token names it.
-    failures_per_minute: refused tokens of one address. pulls_at_once: of one transfer.
+    failures_per_minute: refused tokens or keys of one address. pulls_at_once: of one transfer.
     """
 
     requests_per_second: int = 0

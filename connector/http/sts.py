@@ -6,12 +6,14 @@ served beside the management API and not to strangers, and only if a client is n
 
 import hmac
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from connector.http.body import read_body
+from connector.http.door import Door
 from connector.protocol.errors import ConnectorError, PeerError
 
 MAX_FORM: Final = 64 << 10
@@ -32,17 +34,23 @@ class TokenService(Protocol):
         ...
 
 
-def sts_routes(service: TokenService, client_id: str, client_secret: str, *, lifetime_s: int) -> list[web.RouteDef]:
-    """The token endpoint. lifetime_s: how long the service's tokens are good."""
-    known = f"{client_id}\0{client_secret}".encode()
+def sts_routes(
+    service: TokenService, client_id: str, client_secret: str, *, lifetime_s: int, door: Door | None = None
+) -> list[web.RouteDef]:
+    """The token endpoint. lifetime_s: how long the service's tokens are good. door: counts wrong secrets."""
+    known, counting = f"{client_id}\0{client_secret}".encode(), door or Door()
 
     async def token(request: web.Request) -> web.Response:
         form = _form(await read_body(request, max_bytes=MAX_FORM))
         if form.get("grant_type") != "client_credentials":
             return _refused("unsupported_grant_type", "grant_type is client_credentials")
         given = f"{form.get('client_id', '')}\0{form.get('client_secret', '')}".encode(errors="surrogateescape")
-        if not hmac.compare_digest(given, known):
-            return _refused("invalid_client", "client_id and client_secret are not those of a client", status=401)
+
+        async def compare() -> None:
+            if not hmac.compare_digest(given, known):
+                raise PeerError(401, "client_id and client_secret are not those of a client")
+
+        await counting.proven(request, "client", compare)
         audience = form.get("audience", "")
         if not audience.startswith("did:"):
             return _refused("invalid_request", "audience is the DID of whom the token is for")
@@ -76,7 +84,8 @@ def _refused(error: str, description: str, *, status: int = 400) -> web.Response
 
 
 def render(_: web.Request, error: ConnectorError) -> web.Response:
-    """An error outside of the protocol: a form that cannot be read."""
+    """An error outside of the request's words: a form that cannot be read, a client that is none."""
     if isinstance(error, PeerError):
-        return _refused("invalid_request", error.reason, status=error.status)
+        kind = "invalid_client" if error.status == HTTPStatus.UNAUTHORIZED else "invalid_request"
+        return _refused(kind, error.reason, status=error.status)
     return _refused("server_error", "the token cannot be made right now", status=500)

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler
 from connector.exchange.node import Node
 from connector.exchange.twins import carry_out
 from connector.http.body import read_json
+from connector.http.door import Door
 from connector.http.management.border import NODE, guard
 from connector.http.middleware import application
 from connector.protocol.errors import ConnectorError, LocalError, PeerError
@@ -25,9 +26,9 @@ MAX_DESCRIPTOR: Final = 1 << 20
 """Bytes."""
 
 
-def twins_app(node: Node, api_key: str) -> web.Application:
-    """The surface, to be mounted below a path; `api_key` is the management API's."""
-    app = application(render, middlewares=[guard(api_key)], max_bytes=MAX_DESCRIPTOR)
+def twins_app(node: Node, api_key: str, door: Door | None = None) -> web.Application:
+    """The surface, to be mounted below a path; `api_key` and `door` are the management API's."""
+    app = application(render, middlewares=[guard(api_key, door)], max_bytes=MAX_DESCRIPTOR)
     app[NODE] = node
     app.add_routes(twins_routes())
     return app

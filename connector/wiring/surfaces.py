@@ -80,11 +80,12 @@ async def open_private(
     leaving: asyncio.Event,
 ) -> Listener:
     """Begin to serve operators; `watching` sees every request first."""
-    app = _private(config, node, engine, metrics, leaving)
+    door = Door(Allowed(failures_per_minute=config.wrong_keys_per_minute), refusals)
+    app = _private(config, node, engine, metrics, leaving, door)
     if trusted.sts is not None and config.sts_client_id:
         tokens = application(render_sts)
         client = (config.sts_client_id, config.sts_client_secret)
-        tokens.add_routes(sts_routes(trusted.sts, *client, lifetime_s=LIFETIME_S))
+        tokens.add_routes(sts_routes(trusted.sts, *client, lifetime_s=LIFETIME_S, door=door))
         app.add_subapp(STS_PATH, tokens)
     app.middlewares[:0] = watching
     return await serve(app, config.management_host, config.management_port, limits=limits, refused=refusals.note)
@@ -154,7 +155,9 @@ def _services(config: Config) -> list[dict[str, Any]]:
     return entries
 
 
-def _private(config: Config, node: Node, engine: Engine, metrics: Metrics, leaving: asyncio.Event) -> web.Application:
+def _private(
+    config: Config, node: Node, engine: Engine, metrics: Metrics, leaving: asyncio.Event, door: Door
+) -> web.Application:
     """What operators reach: the management API, health, metrics."""
     checks = [
         leaving_check(leaving.is_set),
@@ -171,7 +174,8 @@ def _private(config: Config, node: Node, engine: Engine, metrics: Metrics, leavi
         data_url=config.data_url,
         checks=checks,
         metrics=metrics.text,
+        door=door,
     )
-    app.add_subapp(TWINS_PATH, twins_app(node, config.management_key))
+    app.add_subapp(TWINS_PATH, twins_app(node, config.management_key, door))
     app.middlewares.insert(0, timed(metrics, "management"))
     return app

@@ -597,6 +597,17 @@ async def test_the_operators_api_wants_its_key(world: AuthorityWorld) -> None:
     assert (await world.http.get(f"{world.running.management.url}/api/check/readiness")).status == 200
 
 
+async def test_the_operators_key_cannot_be_tried_out(world: AuthorityWorld) -> None:
+    statuses = []
+    for number in range(40):
+        headers = {"X-Api-Key": f"guess-{number}"}
+        async with world.http.get(f"{world.running.management_url}/members", headers=headers) as answer:
+            statuses.append(answer.status)
+    assert (set(statuses[:30]), statuses[-1]) == ({401}, 429)
+    with pytest.raises(ApiError, match="too many tokens or keys"):
+        await world.operator.get("/members")
+
+
 async def test_requests_are_listed(world: AuthorityWorld) -> None:
     await world.ask()
     (listed,) = await world.operator.get("/requests")

@@ -1,14 +1,17 @@
 """What one party cannot take from all the others: limits per counterparty, per address, per transfer."""
 
 import asyncio
+import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, TCPConnector, web
 from structlog.testing import capture_logs
 
 from connector.config import table
@@ -16,13 +19,15 @@ from connector.http import public
 from connector.http.door import Door, Refusals
 from connector.http.dsp import dsp_application
 from connector.http.limits import Allowed
+from connector.http.management import border
 from connector.identity.did import did_document
 from connector.identity.keys import SigningKey
 from connector.protocol.negotiation import State
 from connector.wiring import surfaces
 from tests.integration import exchange_world
-from tests.integration.dsp_world import STRANGER, THEM, World, message, world
+from tests.integration.dsp_world import KEY, STRANGER, THEM, World, message, world
 from tests.integration.test_dsp_surface import OURS, Did
+from tests.integration.wallet_world import SCOPES, holder
 from tests.unit import dataplane_world
 
 CATALOG = message("CatalogRequestMessage")
@@ -336,9 +341,91 @@ async def test_a_consumer_that_falls_silent_in_its_own_body_is_let_go(monkeypatc
 
 async def test_nought_lifts_every_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = {key.removeprefix("limits."): 0 for key, _, _ in table() if key.startswith("limits.")}
-    assert len(limits) == 9
+    assert len(limits) == 10
     async with limited(tmp_path, monkeypatch, **limits) as us:
         bad = await asyncio.gather(*(us.post("/catalog/request", CATALOG, as_=None) for _ in range(350)))
         assert {answer.status for answer in bad} == {401}
         good = await asyncio.gather(*(us.post("/catalog/request", CATALOG) for _ in range(150)))
         assert {answer.status for answer in good} == {200}
+
+
+# The operator's key
+
+
+async def tried(us: World, key: str, path: str = "/management/v3/assets/none") -> tuple[int, str | None]:
+    """(status, Retry-After) of a request to the management listener with this key."""
+    url = us.running.management.url + path
+    async with us.session.get(url, headers={"X-Api-Key": key}) as answer:
+        return answer.status, answer.headers.get("Retry-After")
+
+
+async def test_the_management_key_cannot_be_tried_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On no path that it opens, and a guess that hits is not told from one that does not."""
+    time, compared = Time(), list[bytes]()
+
+    def compare(given: bytes, expected: bytes) -> bool:
+        compared.append(given)
+        return hmac.compare_digest(given, expected)
+
+    monkeypatch.setattr(surfaces, "Door", partial(Door, now=time))
+    monkeypatch.setattr(border, "hmac", SimpleNamespace(compare_digest=compare))
+    async with world(tmp_path, limits={"wrong_keys_per_minute": 3}) as us:
+        assert [(await tried(us, KEY))[0] for _ in range(10)] == [404] * 10  # the right one costs nothing
+        assert [(await tried(us, f"guess-{n}"))[0] for n in range(2)] == [401, 401]
+        assert (await tried(us, "guess-3", "/twins/api/v3/shell-descriptors"))[0] == 401
+        compared.clear()
+        for path in ("/management/v3/assets/none", "/twins/api/v3/shell-descriptors"):
+            assert await tried(us, "guess", path) == (429, "20")
+        assert await tried(us, KEY) == (429, "20")
+        assert compared == []
+        assert (await tried(us, "", "/management/check/readiness"))[0] == 200  # what needs no key is for everybody
+        assert (await us.post("/catalog/request", CATALOG)).status == 200
+        assert await counted(us, "failures") == 3
+        time.ms += 20_000
+        assert (await tried(us, KEY))[0] == 404
+
+
+async def test_the_secret_of_the_token_services_client_cannot_be_tried_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surfaces, "Door", partial(Door, now=Time()))
+    async with holder(tmp_path, {"did:web:issuer.example": ["*"]}, limits={"wrong_keys_per_minute": 2}) as node:
+        asked = ("did:web:verifier.example", SCOPES[0])
+        assert (await node.token(*asked))[0] == 200
+        assert [(await node.token(*asked, client_secret=f"guess-{n}"))[0] for n in range(2)] == [401, 401]
+        status, doc = await node.token(*asked)
+        assert (status, doc["error"]) == (429, "invalid_request")
+        async with node.http.get(f"{node.running.management.url}/management/v3/assets/x") as answer:
+            assert answer.status == 401  # the key is counted for itself
+
+
+async def test_the_key_is_heard_from_elsewhere_while_somebody_guesses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surfaces, "Door", partial(Door, now=Time()))
+    elsewhere = TCPConnector(local_addr=("127.0.0.2", 0))
+    async with (
+        world(tmp_path, limits={"wrong_keys_per_minute": 2}) as us,
+        ClientSession(connector=elsewhere) as operator,
+    ):
+        assert [(await tried(us, "guess"))[0] for _ in range(3)] == [401, 401, 429]
+        assert (await tried(replace(us, session=operator), KEY))[0] == 404
+
+
+async def test_the_header_of_a_proxy_does_not_choose_the_address_that_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surfaces, "Door", partial(Door, now=Time()))
+    async with world(tmp_path, limits={"wrong_keys_per_minute": 2}) as us:
+        statuses = []
+        for n in range(3):
+            headers = {"X-Api-Key": "guess", "X-Forwarded-For": f"192.0.2.{n}", "Forwarded": f"for=192.0.2.{n}"}
+            async with us.session.get(f"{us.running.management.url}/management/v3/assets/x", headers=headers) as answer:
+                statuses.append(answer.status)
+        assert statuses == [401, 401, 429]
+
+
+async def test_behind_a_proxy_that_counts_nobody_is_locked_out(tmp_path: Path) -> None:
+    async with world(tmp_path, limits={"wrong_keys_per_minute": 0}) as us:
+        assert {(await tried(us, "guess"))[0] for _ in range(50)} == {401}
+        assert (await tried(us, KEY))[0] == 404

@@ -18,6 +18,7 @@ from connector.exchange.passports import BATTERY_PASSPORT
 from connector.exchange.ports import Waiter
 from connector.exchange.publish import PASSPORT_STORE
 from connector.exchange.twins import TWIN_REGISTRY
+from connector.http.door import Door
 from connector.http.health import Check, health_routes, store_check
 from connector.http.management import (
     assets,
@@ -67,19 +68,20 @@ def management_app(
     source_types: Sequence[str] = SOURCE_TYPES,
     checks: Sequence[Check] = (),
     metrics: Callable[[], bytes] | None = None,
+    door: Door | None = None,
 ) -> web.Application:
     """The application: the API below `base_path` behind `api_key`, health below `base_path` and /api without it.
 
     data_url, source_types: what `/v3/dataplanes` tells of the embedded data plane. checks: health beyond the store's.
     metrics: gives the node's figures in the text format of Prometheus, for /metrics at the root and below `base_path`,
-    without the key as well.
+    without the key as well. door: counts wrong keys; none unless given.
     Other surfaces may be added to it with `add_subapp`; they are not behind the key. Raise Invalid for a base path
     that is not one, or an empty key.
     """
     base = f"/{base_path.strip('/')}"
     if base == "/" or not api_key:
         raise Invalid("the management API needs a base path other than / and an API key")
-    api = web.Application(middlewares=[guard(api_key), bodies], client_max_size=MAX_BODY)
+    api = web.Application(middlewares=[guard(api_key, door), bodies], client_max_size=MAX_BODY)
     api[NODE], api[WAITER] = node, engine
     api[finding.FINDER] = Finder(node, engine)
     api[equipment.PLANE] = equipment.EmbeddedPlane(data_url, tuple(source_types))

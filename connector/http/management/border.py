@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 from connector.exchange.node import Node
 from connector.exchange.ports import Waiter
 from connector.http.body import read_json
+from connector.http.door import Door
 from connector.protocol.errors import ConnectorError, LocalError, PeerError, Unreachable
 
 MAX_BODY: Final = 16 << 20
@@ -30,15 +31,23 @@ BODY: Final = web.RequestKey("body", object)
 _KINDS: Final[Mapping[int, str]] = {401: "AuthenticationFailed", 404: "ObjectNotFound", 405: "MethodNotAllowed"}
 
 
-def guard(api_key: str) -> Middleware:
-    """Let in who knows the key; the comparison takes the same time for every wrong one."""
-    expected = api_key.encode()
+def guard(api_key: str, door: Door | None = None) -> Middleware:
+    """Let in who knows the key; the comparison takes the same time for every wrong one.
+
+    door: counts wrong keys per address. With too many of them, none from there is compared for a while, not even the
+    right one, or guessing would go on. None: they are not counted.
+    """
+    expected, counting = api_key.encode(), door or Door()
 
     @web.middleware
     async def check_key(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get(KEY_HEADER, "").encode(errors="surrogateescape")
-        if not hmac.compare_digest(given, expected):
-            raise PeerError(401, f"send the API key in the header {KEY_HEADER}")
+
+        async def compare() -> None:
+            if not hmac.compare_digest(given, expected):
+                raise PeerError(401, f"send the API key in the header {KEY_HEADER}")
+
+        await counting.proven(request, KEY_HEADER, compare)
         return await handler(request)
 
     return check_key
