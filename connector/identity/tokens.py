@@ -22,6 +22,8 @@ LIFETIME_S: Final = 60
 MAX_LIFETIME_S: Final = 3600
 
 _RESERVED: Final = frozenset({"iss", "sub", "aud", "jti", "iat", "exp", "nbf"})
+_SHOWN: Final = ("vp", "vc", "verifiableCredential", "credentialSubject")
+"""Claims of presentations and credentials: in VC 1.1 these are inside `vp` and `vc`, in VC 2.0 they are the payload."""
 
 
 def issue_token(key: SigningKey, *, audience: str, jti: str, now: int, claims: Mapping[str, str] | None = None) -> str:
@@ -51,9 +53,15 @@ class SelfIssuedToken:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Take a token apart. Raise PeerError 401 naming the claim that is missing or wrong."""
+        """Take a token apart. Raise PeerError 401 naming the claim that is missing or wrong.
+
+        A presentation has every claim that a self-issued token needs, and whoever it was shown to has it; so what is
+        made to be shown is refused, or a directory could send it back to its holder as the holder's own message.
+        """
         jws = CompactJws.parse(text)
         claims = jws.payload
+        if shown := next((name for name in _SHOWN if name in claims), None):
+            raise PeerError(401, "a presentation or credential is no self-issued token; make one", f"/{shown}")
         issuer = _text(claims, "iss")
         if _text(claims, "sub") != issuer:
             raise PeerError(401, "iss and sub must be the same DID", "/sub")

@@ -6,10 +6,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from connector.identity.credentials import Profile
 from connector.identity.did import did_document
 from connector.identity.jws import b64url
 from connector.identity.keys import SigningKey
-from connector.identity.tokens import LIFETIME_S, SelfIssuedToken, issue_token
+from connector.identity.presentations import sign_presentation
+from connector.identity.tokens import LIFETIME_S, SelfIssuedToken, TokenVerifier, issue_token
 from connector.protocol.errors import Invalid, PeerError, Unreachable
 from tests.unit.identity_world import NOW, OURS, THEIRS, World
 
@@ -103,6 +105,26 @@ async def test_a_token_with_a_bad_claim_is_refused_with_its_place(changes: dict[
     refusal = await refused(world, world.token(**changes))
     assert (refusal.status, refusal.pointer) == (401, place)
     assert len(world.guard) == 0
+
+
+@pytest.mark.parametrize("profile", list(Profile))
+@pytest.mark.parametrize("audience", [OURS, THEIRS])
+async def test_a_presentation_is_no_self_issued_token(profile: Profile, audience: str) -> None:
+    """Who was shown it (a verifier, or a directory: then it is made for its holder) has not got the holder's word."""
+    world = World()
+    world.verifier = TokenVerifier(audience, world.resolver, world.guard, world.clock)
+    shown = sign_presentation(world.key, [], audience=audience, jti="1", now=NOW, profile=profile)
+    refusal = await refused(world, shown)
+    assert (refusal.status, refusal.pointer) == (401, "/vp" if profile is Profile.VC11 else "/verifiableCredential")
+    assert (len(world.guard), world.web.asked) == (0, [])
+
+
+@pytest.mark.parametrize("claim", ["vp", "vc", "verifiableCredential", "credentialSubject"])
+@pytest.mark.parametrize("value", [{}, None, []])
+async def test_nor_is_anything_that_says_it_is_one(claim: str, value: object) -> None:
+    world = World()
+    token = world.key.sign_jwt(world.claims() | {claim: value})
+    assert (await refused(world, token)).pointer == f"/{claim}"
 
 
 @pytest.mark.parametrize(
