@@ -86,10 +86,19 @@ class Dispatcher:
                 self._go(message.topic)
         self._fill()
 
-    def release(self, messages: Iterable[Outgoing]) -> None:
-        """Let messages leave that were held; those that a transaction has taken back meanwhile do not."""
+    def release(self, messages: Iterable[Outgoing], pause_ms: int = 0) -> None:
+        """Let messages leave that were held; those that a transaction has taken back meanwhile do not.
+
+        pause_ms: what goes to a participant leaves that much later, also when the participant is heard from.
+        """
+        due = self._clock.now() + pause_ms
         for message in messages:
             self._held.discard(message.id)
+            if pause_ms and message.audience is not None:
+                queue = self._queues.get(message.topic, deque())
+                for place, known in enumerate(queue):
+                    if known.id == message.id:
+                        queue[place] = replace(known, due_at=due, patient=True)
             self._go(message.topic)
         self._fill()
 

@@ -11,6 +11,7 @@ the answer to the request that caused it.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -92,17 +93,25 @@ class Engine:
             waiting.extend(messages)
             self._elsewhere.update(message.id for message in messages)
 
-    def release(self, messages: Sequence[Outgoing]) -> None:
-        """Let messages leave that a request held, each by whoever runs its lane."""
-        self.dispatcher.release([message for message in messages if message.id not in self._elsewhere])
+    def release(self, messages: Sequence[Outgoing], pause_ms: int = 0) -> None:
+        """Let messages leave that a request held, each by whoever runs its lane, after a pause for its receiver."""
+        self.dispatcher.release([message for message in messages if message.id not in self._elsewhere], pause_ms)
         if elsewhere := [message.id for message in messages if message.id in self._elsewhere]:
             self._elsewhere.difference_update(elsewhere)
-            self._hand_over(elsewhere)
+            self._hand_over(elsewhere, pause_ms)
 
-    def _hand_over(self, messages: Sequence[str]) -> None:
+    def _hand_over(self, messages: Sequence[str], pause_ms: int = 0) -> None:
+        due = self._node.clock.now() + pause_ms
+
+        def hand_over(tx: Tx) -> None:
+            for ident in messages if pause_ms else ():
+                if (message := tx.outbox.find(ident)) is not None and message.audience is not None:
+                    tx.outbox.save(replace(message, due_at=due))
+            tx.hand_over(messages)
+
         async def tell() -> None:
             try:
-                await self._node.store.run(lambda tx: tx.hand_over(messages))
+                await self._node.store.run(hand_over)
             except Exception:  # they are in the outbox, and are found there as soon as the database is back
                 log.exception("messages could not be handed over", messages=messages)
 

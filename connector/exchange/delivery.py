@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from connector.exchange import credentials, negotiation_moves, transfer_moves
 from connector.exchange.events import negotiation_event, transfer_event
+from connector.exchange.hold import AT_ONCE, FOLLOW_UP
 from connector.exchange.moves import Record, named, party_of, process_path, take_leave, tried
 from connector.exchange.node import Node
 from connector.exchange.ports import Answer, Tx
@@ -99,7 +100,7 @@ async def _attempt(node: Node, message: Outgoing, trace: str) -> Outcome:
 async def _tell(node: Node, message: Outgoing, trace: str) -> Outcome:
     """Send a DSP message to the counterparty."""
     token = await node.identity.token(message.audience or "", address=_base(message.url))
-    headers = _MESSAGES | _traced(message, trace) | {"Authorization": token}
+    headers = _MESSAGES | _traced(message, trace) | {"Authorization": token, FOLLOW_UP: AT_ONCE}
     answer = await node.wire.send("POST", message.url, headers=headers, body=message.body, timeout_s=SEND_TIMEOUT_S)
     outcome = _judge(message, answer)
     if answer.status in _BUSY and await _taken(node, message):

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 from connector.exchange import catalog, negotiation_inbound, transfer_inbound
 from connector.exchange.denial import Denied
 from connector.exchange.denial import note as note_denial
-from connector.exchange.hold import hold
+from connector.exchange.hold import AT_ONCE, FOLLOW_UP, PAUSE_MS, hold
 from connector.exchange.node import Node
 from connector.exchange.ports import Caller
 from connector.exchange.records import Outgoing
@@ -49,8 +49,8 @@ from connector.protocol.versions import WELL_KNOWN, ProtocolVersion, versions_js
 from connector.protocol.vocabulary import VERSION
 from connector.semantics.jsonld import read_message
 
-Release = Callable[[list[Outgoing]], None]
-"""Lets messages go; the engine's dispatcher."""
+Release = Callable[[list[Outgoing], int], None]
+"""Lets messages go, after a pause (ms); the engine's dispatcher."""
 Heard = Callable[[str], None]
 """Told which participant has just proved that it is there; the engine's dispatcher."""
 
@@ -207,7 +207,7 @@ def _answer_first(release: Release, heard: Heard) -> Middleware:
                 if messages:
                     await finish_response(request, response)
         finally:
-            release(messages)
+            release(messages, 0 if request.headers.get(FOLLOW_UP) == AT_ONCE else PAUSE_MS)
             if _CALLER in request:
                 heard(request[_CALLER].id)
         return response

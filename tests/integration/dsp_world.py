@@ -22,6 +22,7 @@ from multidict import CIMultiDictProxy
 from connector.config import DSP_PATH, parse
 from connector.exchange import negotiate, publish, transfer
 from connector.exchange import records as r
+from connector.exchange.hold import AT_ONCE, FOLLOW_UP
 from connector.exchange.ports import Tx
 from connector.exchange.query import Criterion, QuerySpec
 from connector.http.server import Listener, serve
@@ -201,7 +202,7 @@ class World:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send a request below the base; `as_` None: without a token. A path with `://` is taken as it is."""
-        sent = {"Content-Type": "application/json"} if body is not None else {}
+        sent = {FOLLOW_UP: AT_ONCE} | ({"Content-Type": "application/json"} if body is not None else {})
         if as_ is not None:
             sent["Authorization"] = self.token(as_)
         url = path if "://" in path else self.base + path

@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from connector.engine.engine import Engine
 from connector.exchange import catalog, negotiate, publish, transfer
+from connector.exchange.hold import AT_ONCE, FOLLOW_UP
 from connector.exchange.node import Node
 from connector.exchange.ports import Answer, Clock, Commit, DataPlane, Notary, Refresher, Seal, Store, Tx, Wire
 from connector.exchange.query import Criterion, QuerySpec
@@ -559,9 +560,9 @@ class World:
 
         self.faults.append(meet)
 
-    async def pass_on(self, request: Request, *, sender: str | None = None) -> Said:
+    async def pass_on(self, request: Request, *, sender: str | None = None, follow_up: str = AT_ONCE) -> Said:
         """Deliver a request as it is, past all faults."""
-        headers = {"Authorization": json.dumps({"clientId": sender or request.sender})}
+        headers = {"Authorization": json.dumps({"clientId": sender or request.sender}), FOLLOW_UP: follow_up}
         body = b"" if request.body is None else json.dumps(request.body).encode()
         return await self.deliver(request.method, request.url, headers, body)
 

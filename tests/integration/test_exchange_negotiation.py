@@ -6,6 +6,7 @@ from typing import Any, Final
 import pytest
 
 from connector.exchange import negotiate
+from connector.exchange.hold import PAUSE_MS
 from connector.exchange.records import Negotiation, Peer
 from connector.exchange.strategy import Act, AutomaticNegotiation, Decision, Manual, terminate
 from connector.policy.model import Constraint, Policy, Rule
@@ -16,6 +17,8 @@ from tests.integration.exchange_world import (
     OPEN,
     PROVIDER,
     START_MS,
+    Request,
+    Said,
     Script,
     World,
     world,
@@ -26,6 +29,13 @@ OTHERS_ONLY = Policy((Rule("use", (Constraint("BusinessPartnerNumber", "eq", "BP
 UNTIL = Policy((Rule("use", (Constraint("DataUsageEndDate", "lteq", "2030-01-01"),)),))
 AGREE, OFFER, ACCEPT = Decision(Act.AGREE), Decision(Act.OFFER), Decision(Act.ACCEPT)
 VERIFY, FINALIZE, COUNTER = Decision(Act.VERIFY), Decision(Act.FINALIZE), Decision(Act.REQUEST)
+
+CONVERSATION: Final = [
+    "ContractRequestMessage",
+    "ContractAgreementMessage",
+    "ContractAgreementVerificationMessage",
+    "ContractNegotiationEventMessage",
+]
 
 
 async def states(w: World) -> tuple[State | None, State | None]:
@@ -43,12 +53,7 @@ class TestByThemselves:
             await w.offer(CONSUMER_ONLY)
             record = await w.request()
             assert await states(w) == (State.FINALIZED, State.FINALIZED)
-            assert w.sent() == [
-                "ContractRequestMessage",
-                "ContractAgreementMessage",
-                "ContractAgreementVerificationMessage",
-                "ContractNegotiationEventMessage",
-            ]
+            assert w.sent() == CONVERSATION
             assert said(await w.consumer.negotiation(record.id)) == [
                 *("initiated", "we:REQUEST", "peer:AGREE", "we:VERIFY", "peer:FINALIZE")
             ]
@@ -76,6 +81,24 @@ class TestByThemselves:
             w.log.clear()
             await w.request(offer)
             assert [request.method for request in w.log] == ["POST", "ANSWER"] * 4
+
+    async def test_a_peer_that_is_not_ready_at_once_has_time_to_store_our_answer(self) -> None:
+        async with world() as w:
+            await w.offer()
+
+            async def other_maker(request: Request) -> Said | None:
+                return await w.pass_on(request, follow_up="") if request.method == "POST" else None
+
+            w.faults.append(other_maker)
+            offer = await w.found()
+            w.log.clear()
+            begun = w.clock.now()
+            await w.request(offer)
+            for count in range(1, len(CONVERSATION)):
+                await w.pass_time(PAUSE_MS - 1)
+                assert w.sent() == CONVERSATION[:count]
+                await w.pass_time(1)
+            assert (w.sent(), w.clock.now() - begun) == (CONVERSATION, 3 * PAUSE_MS)
 
     async def test_a_policy_that_is_not_met_ends_it_with_the_reason(self) -> None:
         async with world() as w:

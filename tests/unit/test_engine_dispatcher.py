@@ -173,6 +173,42 @@ async def test_held_messages_wait_for_their_release(lanes: Lanes) -> None:
     assert lanes.tried == ["a"]
 
 
+class TestAPauseAfterTheAnswer:
+    """What goes to the participant that has just been answered leaves later."""
+
+    async def test_its_messages_leave_after_the_pause(self, lanes: Lanes) -> None:
+        with hold() as held:
+            lanes.add(message("a", audience="P"), message("b", audience="P"))
+        lanes.dispatcher.release(held, 100)
+        await lanes.settle(99)
+        assert lanes.tried == []
+        await lanes.settle(1)
+        assert lanes.tried == ["a", "b"]
+
+    async def test_also_when_it_is_heard_from(self, lanes: Lanes) -> None:
+        with hold() as held:
+            lanes.add(message("a", audience="P"))
+        lanes.dispatcher.release(held, 100)
+        lanes.dispatcher.heard("P")
+        await lanes.settle()
+        assert lanes.tried == []
+
+    async def test_what_goes_to_others_leaves_at_once(self, lanes: Lanes) -> None:
+        with hold() as held:
+            lanes.add(message("a", "callback", audience=None))
+        lanes.dispatcher.release(held, 100)
+        await lanes.settle()
+        assert lanes.tried == ["a"]
+
+    async def test_what_was_taken_back_meanwhile_is_not_sent(self, lanes: Lanes) -> None:
+        with hold() as held:
+            lanes.add(message("a", audience="P"))
+        lanes.dispatcher.forget("t")
+        lanes.dispatcher.release(held, 100)
+        await lanes.settle(100)
+        assert lanes.tried == []
+
+
 async def test_a_lane_that_runs_already_does_not_let_held_messages_pass(lanes: Lanes) -> None:
     lanes.gates["a"] = asyncio.Event()
     lanes.add(message("a"))

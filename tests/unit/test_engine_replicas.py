@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pytest
 
@@ -21,6 +21,7 @@ class Store:
         self.tell: Callable[[Commit], None] = lambda _: None
         self.taken_up = 0
         self.handed_over: list[str] = []
+        self.kept: dict[str, Outgoing] = {}
         self.away = False
 
     def listen(self, listener: Callable[[Commit], None]) -> None:
@@ -37,6 +38,16 @@ class Store:
     def hand_over(self, messages: Sequence[str]) -> None:
         self.handed_over += messages
 
+    @property
+    def outbox(self) -> Self:
+        return self
+
+    def find(self, ident: str) -> Outgoing | None:
+        return self.kept.get(ident)
+
+    def save(self, changed: Outgoing) -> None:
+        self.kept[changed.id] = changed
+
 
 class World:
     def __init__(self) -> None:
@@ -49,8 +60,8 @@ class World:
             await asyncio.sleep(0)
 
 
-def message(name: str, topic: str = "t") -> Outgoing:
-    return Outgoing(name, 0, topic, "callback", "X", "http://x", b"", due_at=START_MS + 1000)
+def message(name: str, topic: str = "t", audience: str | None = None) -> Outgoing:
+    return Outgoing(name, 0, topic, "callback", "X", "http://x", b"", audience, due_at=START_MS + 1000)
 
 
 @pytest.fixture
@@ -93,6 +104,17 @@ async def test_one_that_a_request_has_caused_is_handed_over_after_its_answer(wor
     world.engine.release(held)
     await world.settle()
     assert (world.store.handed_over, world.engine.dispatcher.topics) == (["theirs"], {"t"})
+
+
+async def test_what_is_handed_over_for_a_peer_that_is_not_ready_at_once_is_due_after_the_pause(world: World) -> None:
+    theirs = (message("to a peer", audience="P"), message("to a hook"))
+    world.store.kept = {one.id: one for one in theirs}
+    with hold() as held:
+        world.store.tell(Commit(elsewhere=(*theirs, message("gone", audience="P"))))
+    world.engine.release(held, 100)
+    await world.settle()
+    assert world.store.handed_over == ["to a peer", "to a hook", "gone"]
+    assert [one.due_at - START_MS for one in world.store.kept.values()] == [100, 1000]
 
 
 async def test_what_cannot_be_handed_over_stays_in_the_outbox(world: World) -> None:

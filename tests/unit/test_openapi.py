@@ -47,7 +47,7 @@ def dsp() -> web.Application:
     app = web.Application()
     app.add_routes(did_routes("/.well-known/did.json", {}))
     app.add_routes(PassportPages(cast("Node", None), "").routes())
-    app.add_subapp(DSP_PATH, dsp_application(cast("Node", None), lambda _: None))  # routes need no node
+    app.add_subapp(DSP_PATH, dsp_application(cast("Node", None), lambda _, __: None))  # routes need no node
     return app
 
 
