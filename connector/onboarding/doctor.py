@@ -7,11 +7,9 @@ refusal, and nothing is left of it but the record of a negotiation.
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +26,7 @@ from connector.identity.jws import json_object
 from connector.identity.keys import SigningKey
 from connector.identity.replay import LEEWAY_S
 from connector.identity.scopes import read_scopes
+from connector.onboarding.certificate import RENEW, certificate_end
 from connector.onboarding.findings import Check, Finding, Ill, Skipped, Verdict, examine
 from connector.protocol.errors import Invalid, Unreachable
 from connector.protocol.versions import WELL_KNOWN
@@ -119,14 +118,10 @@ class _Doctor:
         parts = urlsplit(self._config.url)
         if parts.scheme == "http":
             raise Skipped("public.url is http, which is for development only")
-        ends_s = await _certificate_end(str(parts.hostname), parts.port or 443, self._config.trust)
+        ends_s = await certificate_end(str(parts.hostname), parts.port or 443, self._config.trust)
         days = int((ends_s - self._patient.now_s()) // _DAY_S)
         if days < SOON_DAYS:
-            raise Ill(
-                f"the certificate of {parts.hostname} ends in {days} days",
-                "renew it; the node takes up new files without a restart",
-                fatal=days < 0,
-            )
+            raise Ill(f"the certificate of {parts.hostname} ends in {days} days", RENEW, fatal=days < 0)
         return f"the certificate of {parts.hostname} is trusted and good for {days} days"
 
     async def did(self) -> str:
@@ -346,26 +341,6 @@ def _object(answer: Answer) -> Mapping[str, Any]:
         return json_object(answer.body)
     except ValueError:
         return {}
-
-
-async def _certificate_end(host: str, port: int, trust: Path | None) -> float:
-    """When the certificate ends, in s. Raise Ill if there is none that we trust."""
-    context = ssl.create_default_context()
-    if trust is not None:
-        context.load_verify_locations(trust)
-    try:
-        async with asyncio.timeout(5):
-            _, writer = await asyncio.open_connection(host, port, ssl=context)
-    except ssl.SSLCertVerificationError as error:
-        raise Ill(f"the certificate of {host} is not trusted: {error.verify_message}", _CERTIFY) from error
-    except (OSError, TimeoutError) as error:
-        raise Ill(f"there is no TLS at {host}:{port}: {error}", _UNREACHED) from error
-    certificate: dict[str, str] = writer.get_extra_info("peercert")
-    writer.close()
-    return datetime.strptime(certificate["notAfter"], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC).timestamp()
-
-
-_CERTIFY: Final = "take one from an authority that partners trust, with this host name and all intermediates"
 
 
 def healthy(findings: Sequence[Finding]) -> bool:

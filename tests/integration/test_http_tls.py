@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -31,6 +32,13 @@ def name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
+def alternative(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
 def pem_key(key: ec.EllipticCurvePrivateKey, password: bytes = b"") -> bytes:
     form = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, form)
@@ -45,14 +53,22 @@ class Authority:
         self.certificate = self._sign(name("throw-away CA"), self.key, ca=True)
         self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, cert: Path, key: Path, common: str, host: str = "127.0.0.1") -> None:
-        """Write a pair of files for an address, `common` telling one issue from the next."""
+    def issue(self, cert: Path, key: Path, common: str, host: str = "127.0.0.1", **valid: Any) -> None:
+        """Write a pair of files for an address, `common` telling one issue from the next; valid: `since`, `until`."""
         private = ec.generate_private_key(ec.SECP256R1())
-        cert.write_bytes(self._sign(name(common), private, host=host).public_bytes(serialization.Encoding.PEM))
+        signed = self._sign(name(common), private, host=host, **valid)
+        cert.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
         key.write_bytes(pem_key(private))
 
     def _sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool = False, host: str = "127.0.0.1"
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        *,
+        ca: bool = False,
+        host: str = "127.0.0.1",
+        since: timedelta = timedelta(minutes=-1),
+        until: timedelta = timedelta(hours=1),
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         builder = (
@@ -61,10 +77,10 @@ class Authority:
             .issuer_name(name("throw-away CA"))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(minutes=1))
-            .not_valid_after(now + timedelta(hours=1))
+            .not_valid_before(now + since)
+            .not_valid_after(now + until)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([alternative(host)]), critical=False)
         )
         return builder.sign(self.key, hashes.SHA256())
 
