@@ -358,11 +358,18 @@ def _read_passport(row: Row) -> PassportVersion:
 
 
 def _write_twin(record: RegisteredShell) -> Values:
-    return {"id": record.id, "created_at": record.created_at, "doc": _text(record.shell.to_json())}
+    return {
+        "id": record.id,
+        "created_at": record.created_at,
+        "doc": _text(record.shell.to_json()),
+        "policies": _text(record.policies) if record.policies else None,
+    }
 
 
 def _read_twin(row: Row) -> RegisteredShell:
-    return RegisteredShell(row[0], row[1], Shell.parse(orjson.loads(row[2])))
+    ident, created_at, doc, policies = row
+    opening = () if policies is None else tuple(orjson.loads(policies))
+    return RegisteredShell(ident, created_at, Shell.parse(orjson.loads(doc)), opening)
 
 
 def _write_partner(record: BusinessPartner) -> Values:

@@ -235,7 +235,15 @@ passport_version: Final = Table(
     Index("passport_version_by_passport", "passport_id", "number", unique=True),
     Index("passport_version_by_serial", "serial"),
 )
-twin: Final = Table("twin", metadata, _id(), _time(), _text("doc"), Index("twin_by_age", "created_at", "id"))
+twin: Final = Table(
+    "twin",
+    metadata,
+    _id(),
+    _time(),
+    _text("doc"),
+    _text("policies", optional=True),
+    Index("twin_by_age", "created_at", "id"),
+)
 twin_link: Final = Table(
     "twin_link",
     metadata,
@@ -244,6 +252,24 @@ twin_link: Final = Table(
     Column("twin", TEXT, ForeignKey("twin.id", ondelete="CASCADE"), primary_key=True),
     Index("twin_link_by_twin", "twin"),
     sqlite_with_rowid=False,
+)
+twin_policy: Final = Table(
+    "twin_policy",
+    metadata,
+    Column("member", TEXT, primary_key=True),
+    Column("policy", TEXT, ForeignKey("policy.id", ondelete="CASCADE"), primary_key=True),
+    Index("twin_policy_by_policy", "policy"),
+    sqlite_with_rowid=False,
+)
+twin_rule: Final = Table(
+    "twin_rule",
+    metadata,
+    _id(),
+    _time(),
+    _text("bpn"),
+    _text("doc"),
+    Index("twin_rule_by_age", "created_at", "id"),
+    Index("twin_rule_by_bpn", "bpn"),
 )
 outbox: Final = Table(
     "outbox",

@@ -188,11 +188,15 @@ class Shell:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredShell:
-    """A descriptor as a registry keeps it; `created_at` in ms."""
+    """A descriptor as a registry keeps it; `created_at` in ms.
+
+    `policies` are the ids of the access policies that it was published under; see `visibility` for what they open.
+    """
 
     id: str
     created_at: int
     shell: Shell
+    policies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.id != self.shell.id:
