@@ -1,6 +1,6 @@
 """For whom twins are beyond the subjects in their descriptors: access policies of publications, and rules.
 
-In SQLite the table of twins is copied, as in 0002. Its links follow it by foreign key, so they are kept aside meanwhile.
+In SQLite the table of twins is copied, as in 0002. Its links follow it by foreign key: they are kept aside meanwhile.
 """
 
 from typing import Literal
