@@ -4,11 +4,17 @@ Where the wallet is, the holder's DID document says. 2xx settles a delivery; a 4
 what it refused it will refuse again; anything else is tried again with growing pauses for about a day. What was given
 up stays in the register, for the operator, until the holder asks once more. Nothing polls: a commit wakes the sender,
 and otherwise it sleeps until the next delivery is due.
+
+A holder gets one message at a time, and the holders of one host only some of those that are under way, so that a wallet
+that never answers, or a host full of such, keeps nobody else waiting. What waits for its turn waits in the register: no
+more is in memory than is on its way.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -26,6 +32,9 @@ from connector.protocol.errors import ConnectorError, LocalError, PeerError
 
 PAUSES_S: Final = (1, 5, 30, 120, 600, 3600, 14_400, 28_800, 43_200)
 AT_ONCE: Final = 16
+"""Deliveries under way."""
+PER_HOST: Final = 4
+"""Of these, to holders whose DIDs are at one host."""
 TIMEOUT_S: Final = 10.0
 _OK: Final = range(200, 300)
 _LATER: Final = frozenset({408, 425, 429})
@@ -53,6 +62,7 @@ class Sender:
         self._ids = ids
         self._news = asyncio.Event()
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        """By holder."""
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -73,26 +83,21 @@ class Sender:
     async def _run(self) -> None:
         while True:
             self._news.clear()
+            now, busy = self._clock.now(), list(self._under_way)
             try:
-                waiting = await self._register.run(lambda tx: tx.deliveries(waiting=True))
+                due, later = await self._register.run(partial(_choose, now=now, busy=busy))
             except LocalError as error:  # a full disk, for instance: it may pass
                 log.warning("the register cannot be read", reason=error.reason)
                 await self._sleep(self._clock.now() + PAUSES_S[0] * 1000)
                 continue
-            now, later = self._clock.now(), []
-            for delivery in waiting:
-                if delivery.id in self._under_way or len(self._under_way) >= AT_ONCE:
-                    continue
-                if delivery.due is not None and delivery.due > now:
-                    later.append(delivery.due)
-                    continue
-                task = self._under_way[delivery.id] = asyncio.create_task(self._attempt(delivery))
-                task.add_done_callback(self._ended(delivery.id))
-            await self._sleep(min(later, default=None))
+            for delivery in due:
+                task = self._under_way[delivery.holder] = asyncio.create_task(self._attempt(delivery))
+                task.add_done_callback(self._ended(delivery.holder))
+            await self._sleep(later)
 
-    def _ended(self, identifier: str) -> Callable[[asyncio.Task[None]], None]:
+    def _ended(self, holder: str) -> Callable[[asyncio.Task[None]], None]:
         def note(_: asyncio.Task[None]) -> None:
-            del self._under_way[identifier]
+            del self._under_way[holder]
             self._news.set()
 
         return note
@@ -160,3 +165,22 @@ class Sender:
         if answer.status in _REFUSED and answer.status not in _LATER:
             raise Refused(reason)
         raise LocalError(reason)
+
+
+def _choose(tx: Tx, now: int, busy: Collection[str]) -> tuple[list[Delivery], int | None]:
+    """What may be sent now beside what is under way to the holders `busy`, and when (ms) more will be due."""
+    chosen: list[Delivery] = []
+    holders, hosts = [*busy], Counter(map(_host, busy))
+    while len(holders) < AT_ONCE:
+        full = [host for host, under_way in hosts.items() if under_way >= PER_HOST]
+        if (delivery := tx.due_delivery(now, busy=holders, full=full)) is None:
+            break
+        chosen.append(delivery)
+        holders.append(delivery.holder)
+        hosts[_host(delivery.holder)] += 1
+    return chosen, tx.next_delivery_at(now)
+
+
+def _host(did: str) -> str:
+    """The beginning of all DIDs (did:web) at a DID's host."""
+    return ":".join(did.split(":", 3)[:3])

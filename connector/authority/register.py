@@ -10,8 +10,9 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -25,9 +26,9 @@ from connector.storage.connection import Connection, Row, Sql, Unavailable
 from connector.storage.lock import LockFile
 from connector.storage.sqlite import FAULTS, SETTINGS, WAL
 
-VERSION: Final = 1
-"""Of the tables, in `user_version`."""
-_TABLES: Final = (
+MOST_SHOWN: Final = 500
+"""Requests or deliveries in one list."""
+_FIRST: Final = (
     """CREATE TABLE member (
         bpn TEXT PRIMARY KEY, name TEXT NOT NULL, standing TEXT NOT NULL, since INTEGER NOT NULL, did TEXT UNIQUE,
         attributes TEXT NOT NULL, invitation TEXT UNIQUE, invited_until INTEGER NOT NULL) STRICT""",
@@ -46,6 +47,14 @@ _TABLES: Final = (
         id TEXT PRIMARY KEY, holder TEXT NOT NULL, path TEXT NOT NULL, body BLOB NOT NULL, due INTEGER, token TEXT,
         attempts INTEGER NOT NULL, failure TEXT) STRICT""",
 )
+_SECOND: Final = (
+    "CREATE INDEX delivery_by_due ON delivery (due, holder)",
+    "CREATE INDEX delivery_to ON delivery (holder)",
+    "CREATE INDEX request_by_age ON request (received)",
+    "CREATE TABLE former_key (kid TEXT PRIMARY KEY, jwk TEXT NOT NULL, until INTEGER NOT NULL) STRICT",
+)
+_STEPS: Final = (_FIRST, _SECOND)
+"""What brings the tables from each version to the next; `user_version` says how many were taken."""
 T = TypeVar("T")
 _SQL: Final = Sql(SQLiteDialect_pysqlite(paramstyle="named"))
 
@@ -96,7 +105,7 @@ class Tx:
         row = self._connection.row(f"SELECT {_REQUEST} FROM request WHERE {where}", params)
         return _request(row) if row else None
 
-    def requests(self, *, limit: int = 500) -> list[Request]:
+    def requests(self, *, limit: int = MOST_SHOWN) -> list[Request]:
         """The latest."""
         order = "ORDER BY received DESC, issuer_pid LIMIT :limit"
         return [_request(r) for r in self._connection.rows(f"SELECT {_REQUEST} FROM request {order}", {"limit": limit})]
@@ -119,6 +128,10 @@ class Tx:
             "reason": request.reason,
         }
         self._connection.change(f"INSERT INTO request ({_REQUEST}) VALUES ({_values(_REQUEST)})", params)
+
+    def forget_requests(self, before: int) -> None:
+        """Forget the requests that came before this time (ms); what was issued for them stays."""
+        self._connection.change("DELETE FROM request WHERE received < :before", {"before": before})
 
     def credentials(self, *, bpn: str | None = None, issuer_pid: str | None = None) -> list[Issued]:
         """All of them, a member's, or a request's; the latest first."""
@@ -183,10 +196,29 @@ class Tx:
         text = "SELECT place FROM credential WHERE list_number = :number AND revoked IS NOT NULL"
         return [int(row[0]) for row in self._connection.rows(text, {"number": number})]
 
-    def deliveries(self, *, waiting: bool) -> list[Delivery]:
+    def deliveries(self, *, waiting: bool, limit: int = MOST_SHOWN) -> list[Delivery]:
         """Those that wait for their time, the earliest first, or those that were given up."""
-        where = "due IS NOT NULL ORDER BY due" if waiting else "due IS NULL ORDER BY id"
-        return [_delivery(row) for row in self._connection.rows(f"SELECT {_DELIVERY} FROM delivery WHERE {where}")]
+        where = "due IS NOT NULL ORDER BY due, id" if waiting else "due IS NULL ORDER BY id"
+        text = f"SELECT {_DELIVERY} FROM delivery WHERE {where} LIMIT :limit"
+        return [_delivery(row) for row in self._connection.rows(text, {"limit": limit})]
+
+    def due_delivery(self, now: int, *, busy: Collection[str], full: Collection[str]) -> Delivery | None:
+        """The delivery that is due longest: not to the holders `busy`, nor to any holder at the hosts `full`.
+
+        A host stands here as the beginning of the DIDs at it: `did:web:host`.
+        """
+        text = (
+            f"SELECT {_DELIVERY} FROM delivery WHERE due <= :now"
+            " AND holder NOT IN (SELECT value FROM json_each(:busy)) AND NOT EXISTS (SELECT 1 FROM json_each(:full)"
+            " WHERE substr(holder || ':', 1, length(value) + 1) = value || ':') ORDER BY due, holder LIMIT 1"
+        )
+        row = self._connection.row(text, {"now": now, "busy": json.dumps([*busy]), "full": json.dumps([*full])})
+        return _delivery(row) if row else None
+
+    def next_delivery_at(self, now: int) -> int | None:
+        """When (ms) the next delivery is due that is not due yet, None if there is none."""
+        row = self._connection.row("SELECT min(due) FROM delivery WHERE due > :now", {"now": now})
+        return row[0] if row else None
 
     def undelivered(self, holder: str) -> int:
         """How many deliveries to a holder's wallet wait or were given up."""
@@ -205,6 +237,25 @@ class Tx:
     def drop_delivery(self, identifier: str) -> None:
         """It has arrived."""
         self._connection.change("DELETE FROM delivery WHERE id = :id", {"id": identifier})
+
+    def former_keys(self, now: int) -> list[tuple[str, str]]:
+        """Id and JWK (JSON) of the keys that the authority signed with before and still publishes, the latest first.
+
+        Those whose time is over are forgotten.
+        """
+        self._connection.change("DELETE FROM former_key WHERE until <= :now", {"now": now})
+        rows = self._connection.rows("SELECT kid, jwk FROM former_key ORDER BY until DESC, rowid DESC")
+        return [(row[0], row[1]) for row in rows]
+
+    def put_former_key(self, kid: str, jwk: str, until: int) -> None:
+        """Publish a key until (ms) although nothing new is signed with it."""
+        text = "REPLACE INTO former_key (kid, jwk, until) VALUES (:kid, :jwk, :until)"
+        self._connection.change(text, {"kid": kid, "jwk": jwk, "until": until})
+
+    def last_end(self) -> int | None:
+        """When (ms) the last of all credentials ends that were issued; None if there are none."""
+        row = self._connection.row("SELECT max(expires) FROM credential")
+        return row[0] if row else None
 
 
 _MEMBER: Final = "bpn, name, standing, since, did, attributes, invitation, invited_until"
@@ -332,12 +383,12 @@ def _connect(path: Path | None) -> tuple[Connection, LockFile | None]:
 
 def _bring_up(database: sqlite3.Connection, path: Path | None) -> None:
     (found,) = database.execute("PRAGMA user_version").fetchone()
-    if found == VERSION:
+    if found == len(_STEPS):
         return
-    if found != 0:
+    if found > len(_STEPS):
         raise LocalError(f"a newer version of this program has written {path}: use that one")
     database.execute("BEGIN IMMEDIATE")
-    for statement in _TABLES:
+    for statement in chain.from_iterable(_STEPS[found:]):
         database.execute(statement)
-    database.execute(f"PRAGMA user_version={VERSION}")
+    database.execute(f"PRAGMA user_version={len(_STEPS)}")
     database.execute("COMMIT")

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,24 @@ def test_only_its_owner_may_read_the_register(file: Path) -> None:
 
     asyncio.run(make())
     assert file.stat().st_mode & 0o077 == 0
+
+
+async def test_a_register_of_the_first_version_is_brought_up(file: Path) -> None:
+    register = await Register.open(file)
+    await register.run(lambda tx: tx.put_member(MEMBER))
+    await register.close()
+    with closing(sqlite3.connect(file)) as database:
+        added = database.execute("SELECT type, name FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+        for kind, name in added:
+            if name in {"delivery_by_due", "delivery_to", "request_by_age", "former_key"}:
+                database.execute(f"DROP {kind} {name}")
+        database.execute("PRAGMA user_version=1")
+        database.commit()
+    register = await Register.open(file)
+    assert await register.run(lambda tx: (tx.members(), tx.former_keys(NOW))) == ([MEMBER], [])
+    await register.close()
+    with closing(sqlite3.connect(file)) as database:
+        assert database.execute("SELECT type, name FROM sqlite_schema WHERE sql IS NOT NULL").fetchall() == added
 
 
 async def test_a_register_of_a_newer_version_is_left_alone(file: Path) -> None:
