@@ -120,3 +120,8 @@ def case(*names: str) -> pytest.MarkDecorator:
     if unknown := set(names) - CASES:
         raise ValueError(f"no case of the kit: {', '.join(sorted(unknown))}")
     return pytest.mark.dcp_case(*names)
+
+
+def proving(name: str, *values: object) -> pytest.ParameterSet:
+    """A row of a parametrised test that proves this case."""
+    return pytest.param(*values, marks=case(name))

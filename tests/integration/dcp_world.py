@@ -33,8 +33,24 @@ DAY_MS = 24 * 3600 * 1000
 CATALOG_REQUEST = {"@context": ["https://w3id.org/dspace/2025/1/context.jsonld"], "@type": "CatalogRequestMessage"}
 
 
+LIST, BITSTRING = "StatusList2021Entry", "BitstringStatusListEntry"
+
+
 def now_ms() -> int:
     return int(time.time() * 1000)
+
+
+def renamed(key: SigningKey, did: str) -> SigningKey:
+    """The same key under another one's DID."""
+    return SigningKey.from_pem(key.to_pem(), did)
+
+
+def forged(key: SigningKey) -> SigningKey:
+    """Another key under the very name of this one, which is published."""
+    other = SigningKey.generate(key.did)
+    for name in ("kid", "_header"):
+        object.__setattr__(other, name, getattr(key, name))
+    return other
 
 
 @dataclass
@@ -95,19 +111,19 @@ class Counterparty:
     def list_url(self) -> str:
         return f"{self.root}/statuslist/1"
 
-    def publish_list(self, *revoked: int) -> str:
-        """Put the signed status list online; return it."""
+    def publish_list(self, *revoked: int, kind: str = LIST) -> str:
+        """Put the signed status list for entries of `kind` online; return it."""
         bits = bytes(16384)
         for index in revoked:
             bits = with_bit(bits, index, value=True)
         doc = credential(
-            Profile.VC11,
+            Profile.VC11 if kind == LIST else Profile.VC20,
             identifier=self.list_url,
-            types=[list_type("StatusList2021Entry")],
+            types=[list_type(kind)],
             issuer=self.did("issuer"),
-            subject=list_subject("StatusList2021Entry", url=self.list_url, purpose=REVOCATION, bits=bits),
+            subject=list_subject(kind, url=self.list_url, purpose=REVOCATION, bits=bits),
             valid_from=now_ms() - DAY_MS,
-            contexts=[CONTEXT],
+            contexts=[CONTEXT] if kind == LIST else [],
         )
         jwt = sign_credential(self.keys["issuer"], doc)
         self.pages["/statuslist/1"] = lambda _: web.Response(text=jwt, content_type="application/vc+jwt")
@@ -125,11 +141,15 @@ class Counterparty:
         )
         return sign_credential(self.keys[by], doc | changes)
 
-    def status(self, index: int = 7) -> dict[str, str]:
-        return StatusEntry("StatusList2021Entry", REVOCATION, index, self.list_url).to_json()
+    def status(self, index: int = 7, kind: str = LIST) -> dict[str, str]:
+        return StatusEntry(kind, REVOCATION, index, self.list_url).to_json()
 
     def vp(self, *jwts: str, by: str = "holder", audience: str = NODE) -> str:
         return sign_presentation(self.keys[by], jwts, audience=audience, jti=str(uuid.uuid4()), now=now_ms())
+
+    def named(self, name: str) -> SigningKey:
+        """The holder's key, as if it were this one's."""
+        return renamed(self.keys["holder"], self.did(name))
 
     def header(self, by: str = "holder", *, key: SigningKey | None = None, **changes: Any) -> str:
         """A self-issued token to the node, some claims changed; None takes one out."""

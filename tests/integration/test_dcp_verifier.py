@@ -13,8 +13,27 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from connector.identity.jws import CompactJws
 from connector.identity.keys import SigningKey
-from tests.integration.dcp_world import DAY_MS, NODE, SCOPE, DcpNode, dcp_node, now_ms
+from tests.integration.dcp_cases import case, proving
+from tests.integration.dcp_world import (
+    BITSTRING,
+    CATALOG_REQUEST,
+    LIST,
+    NODE,
+    SCOPE,
+    Counterparty,
+    DcpNode,
+    dcp_node,
+    forged,
+    now_ms,
+)
+
+KITS_REQUEST = {
+    "@type": "https://w3id.org/dspace/2025/1/CatalogRequestMessage",
+    "https://w3id.org/dspace/2025/1/filter": {},
+}
+"""Expanded JSON-LD without a context, with an empty filter."""
 
 
 @pytest.fixture
@@ -33,60 +52,91 @@ async def refused(node: DcpNode, header: str | None) -> tuple[int, str]:
     return status, line["check"]
 
 
+@case("presentationResponse_endpointDiscovery")
 async def test_the_document_names_the_credential_service(node: DcpNode) -> None:
     services = {service["type"]: service for service in (await node.document())["service"]}
     assert services["CredentialService"].keys() == {"id", "type", "serviceEndpoint"}
+    assert services["CredentialService"]["serviceEndpoint"].startswith("http")
 
 
-async def test_a_member_sees_the_catalog(node: DcpNode) -> None:
-    status, answer = await node.catalog(node.them.header())
+@case("verifier_05_01_presentationResponse_success")
+@pytest.mark.parametrize("doc", [CATALOG_REQUEST, KITS_REQUEST], ids=["compact", "as the kit writes it"])
+async def test_a_member_sees_the_catalog(node: DcpNode, doc: dict[str, Any]) -> None:
+    status, answer = await node.catalog(node.them.header(), doc)
     assert (status, answer["@type"]) == (200, "Catalog")
     ((query, token),) = node.them.queries
     assert (query.scope, token.issuer, token.audience) == ((SCOPE,), NODE, (node.them.did("holder"),))
     assert token.jws.payload["token"] == "access"  # noqa: S105 - no secret
 
 
-async def test_the_kits_own_catalog_request_is_read(node: DcpNode) -> None:
-    """Expanded JSON-LD without a context, with an empty filter."""
-    dspace = "https://w3id.org/dspace/2025/1/"
-    doc = {"@type": f"{dspace}CatalogRequestMessage", f"{dspace}filter": {}}
-    assert (await node.catalog(node.them.header(), doc))[0] == 200
-
-
+@case("verifier_05_04_02_02_presentationResponse_tooManyCredentials")
 async def test_more_than_asked_for_is_no_fault(node: DcpNode) -> None:
     node.them.show = lambda _: [node.them.vp(node.them.vc(), node.them.vc("SensitiveDataCredential"))]
     assert (await node.catalog(node.them.header()))[0] == 200
 
 
+@case("verifier_04_03_03_idTokenJtiUsedTwice")
 async def test_a_jti_counts_once(node: DcpNode) -> None:
     first, second = (node.them.header(jti="same", token=token) for token in ("one", "two"))
     assert (await node.catalog(first))[0] == 200
     assert await refused(node, second) == (401, "si-token")
 
 
-Header = Callable[[DcpNode], str | None]
+def lasting(begin: int, end: int) -> dict[str, int]:
+    """Claims of a token that lasts from and to then, in seconds from now."""
+    now_s = now_ms() // 1000
+    return {"iat": now_s + begin, "exp": now_s + end}
+
+
+Header = Callable[[Counterparty], str | None]
+TOKEN = "verifier_04_03_03_idToken"  # noqa: S105 - how the names of cases begin
 
 
 @pytest.mark.parametrize(
     ("header", "check"),
     [
         (lambda _: None, "header"),
-        (lambda n: n.them.header().removeprefix("Bearer "), "header"),
-        (lambda n: n.them.header("thirdparty", sub=n.them.did("holder")), "si-token"),
-        (lambda n: n.them.header(sub=n.them.did("thirdparty")), "si-token"),
-        (lambda n: n.them.header(iss=n.them.did("thirdparty")), "si-token"),
-        (lambda n: n.them.header(aud=n.them.did("thirdparty")), "si-token"),
-        (lambda n: n.them.header(nbf=now_ms() // 1000 + 3600), "si-token"),
-        (lambda n: n.them.header(iat=now_ms() // 1000 - 120, exp=now_ms() // 1000 - 60), "si-token"),
-        (lambda n: n.them.header(iat=now_ms() // 1000 + 60, exp=now_ms() // 1000 + 120), "si-token"),
-        (lambda n: n.them.header(jti=None), "si-token"),
-        (lambda n: n.them.header(key=n.them.keys["thirdparty"]), "si-token"),
-        (lambda n: n.them.header(token=None), "access-token"),
+        proving(
+            "presentationResponse_rejectMissingBearerPrefix", lambda t: t.header().removeprefix("Bearer "), "header"
+        ),
+        proving(f"{TOKEN}InvalidIssuerSub", lambda t: t.header("thirdparty", aud=t.did("holder")), "si-token"),
+        pytest.param(
+            lambda t: t.header(sub=t.did("thirdparty")),
+            "si-token",
+            marks=case(f"{TOKEN}InvalidSub", f"{TOKEN}IncorrectSub"),
+        ),
+        proving(f"{TOKEN}IncorrectSub", lambda t: t.header("thirdparty", key=t.named("thirdparty")), "si-token"),
+        (lambda t: t.header("thirdparty", sub=t.did("holder")), "si-token"),
+        (lambda t: t.header(iss=t.did("thirdparty")), "si-token"),
+        proving(f"{TOKEN}IncorrectAud", lambda t: t.header(aud=t.did("thirdparty")), "si-token"),
+        proving(
+            f"{TOKEN}NbfInFuture", lambda t: t.header(nbf=now_ms() // 1000 + 1_000_000, **lasting(0, 600)), "si-token"
+        ),
+        proving(f"{TOKEN}NbfInFuture", lambda t: t.header(nbf=now_ms() // 1000 + 60, **lasting(0, 600)), "si-token"),
+        proving(f"{TOKEN}Expired", lambda t: t.header(**lasting(0, -1_000_000)), "si-token"),
+        proving(f"{TOKEN}Expired", lambda t: t.header(**lasting(-120, -60)), "si-token"),
+        (lambda t: t.header(**lasting(60, 120)), "si-token"),
+        (lambda t: t.header(jti=None), "si-token"),
+        (lambda t: t.header(key=t.keys["thirdparty"]), "si-token"),
+        (lambda t: t.header(key=forged(t.keys["holder"])), "si-token"),
+        (lambda t: f"Bearer {t.vp(t.vc())}", "si-token"),
+        proving(
+            "verifier_04_03_01_presentationResponse_idTokenNoTokenClaim", lambda t: t.header(token=None), "access-token"
+        ),
     ],
 )
 async def test_a_bad_token_is_refused_with_401(node: DcpNode, header: Header, check: str) -> None:
-    assert await refused(node, header(node)) == (401, check)
+    assert await refused(node, header(node.them)) == (401, check)
     assert node.them.queries == []
+
+
+@case("verifier_04_03_03_idTokenInvalidIssuerSub")
+async def test_an_access_token_is_no_good_with_somebody_else(node: DcpNode) -> None:
+    """A third party, proved, brings what the holder has given it: the wallet refuses, or shows somebody else's."""
+    node.them.show = lambda _: 401
+    assert await refused(node, node.them.header("thirdparty")) == (401, "wallet")
+    node.them.show = lambda _: [node.them.vp(node.them.vc())]
+    assert await refused(node, node.them.header("thirdparty")) == (401, "presentation-holder")
 
 
 async def test_a_key_that_is_not_published_is_worth_one_look_at_the_document(node: DcpNode) -> None:
@@ -96,37 +146,70 @@ async def test_a_key_that_is_not_published_is_worth_one_look_at_the_document(nod
     assert node.them.asked.count("/holder/did.json") == 2
 
 
+Show = Callable[[Counterparty], list[Any] | int]
+SHOWN = "presentationResponse"
+
+
 @pytest.mark.parametrize(
     ("show", "status", "check"),
     [
-        (lambda _: 401, 401, "wallet"),
+        proving(f"verifier_05_04_02_01_{SHOWN}_tooFewCredentials", lambda _: 401, 401, "wallet"),
+        proving(
+            f"verifier_05_04_02_01_{SHOWN}_tooFewCredentials",
+            lambda t: [t.vp(t.vc("SensitiveDataCredential"))],
+            403,
+            "credential-missing",
+        ),
         (lambda _: 500, 503, "wallet"),
-        (lambda _: [], 403, "credential-missing"),
-        (lambda t: [t.vp()], 403, "credential-missing"),
-        (lambda t: [t.vp(t.vc("SensitiveDataCredential"))], 403, "credential-missing"),
+        proving(f"verifier_05_04_02_03_{SHOWN}_emptyPresentations", lambda _: [], 403, "credential-missing"),
+        proving(f"verifier_05_04_02_04_{SHOWN}_emptyCredentials", lambda t: [t.vp()], 403, "credential-missing"),
         (lambda t: [t.vp(t.vc(), by="thirdparty")], 401, "presentation-holder"),
         (lambda t: [t.vp(t.vc(), audience=t.did("thirdparty"))], 401, "presentation-audience"),
-        (lambda t: [t.vp(t.vc(subject="thirdparty"))], 403, "credential-subject"),
+        proving(
+            f"verifier_05_04_03_{SHOWN}_holderNotEqualSubjectId",
+            lambda t: [t.vp(t.vc(subject="thirdparty"))],
+            403,
+            "credential-subject",
+        ),
         (lambda t: [t.vp(t.vc(by="holder"))], 403, "credential-issuer"),
         (lambda t: [t.vp(t.vc("OtherCredential"))], 403, "credential-missing"),
         (lambda t: [t.vp(t.vc(), t.vc("OtherCredential"))], 403, "credential-issuer"),
-        (lambda t: [t.vp(t.vc(valid_until=now_ms() - 100_000))], 403, "credential-time"),
-        (lambda t: [t.vp(t.vc(valid_from=now_ms() + DAY_MS))], 403, "credential-time"),
+        proving(
+            f"verifier_05_04_03_07_{SHOWN}_expiredCredential",
+            lambda t: [t.vp(t.vc(valid_until=now_ms() - 100_000))],
+            403,
+            "credential-time",
+        ),
+        proving(
+            f"verifier_05_04_03_06_{SHOWN}_notYetValidCredential",
+            lambda t: [t.vp(t.vc(valid_from=now_ms() + 3_600_000))],
+            403,
+            "credential-time",
+        ),
     ],
 )
-async def test_what_the_wallet_shows_is_not_enough(
-    node: DcpNode, show: Callable[[Any], Any], status: int, check: str
-) -> None:
+async def test_what_the_wallet_shows_is_not_enough(node: DcpNode, show: Show, status: int, check: str) -> None:
     node.them.show = lambda _: show(node.them)
     assert await refused(node, node.them.header()) == (status, check)
 
 
-async def test_a_revoked_credential_is_refused(node: DcpNode) -> None:
-    node.them.publish_list(8)
-    node.them.show = lambda _: [node.them.vp(node.them.vc(credentialStatus=node.them.status(7)))]
+@case("verifier_05_04_03_06_presentationResponse_credentialRevoked")
+@pytest.mark.parametrize("kind", [LIST, BITSTRING])
+async def test_a_revoked_credential_is_refused(node: DcpNode, kind: str) -> None:
+    node.them.publish_list(1, kind=kind)
+    node.them.show = lambda _: [node.them.vp(node.them.vc(credentialStatus=node.them.status(0, kind)))]
     assert (await node.catalog(node.them.header()))[0] == 200
-    node.them.show = lambda _: [node.them.vp(node.them.vc(credentialStatus=node.them.status(8)))]
+    node.them.show = lambda _: [node.them.vp(node.them.vc(credentialStatus=node.them.status(1, kind)))]
     assert await refused(node, node.them.header()) == (403, "credential-revoked")
+
+
+@case("verifier_05_04_03_06_presentationResponse_credentialRevoked")
+async def test_the_kits_own_list_is_not_signed_and_lets_nobody_in(node: DcpNode) -> None:
+    jwt = node.them.publish_list(1, kind=BITSTRING)
+    bare = {name: value for name, value in CompactJws.parse(jwt).payload.items() if name not in ("iss", "iat", "jti")}
+    node.them.pages["/statuslist/1"] = lambda _: web.json_response(bare)
+    node.them.show = lambda _: [node.them.vp(node.them.vc(credentialStatus=node.them.status(1, BITSTRING)))]
+    assert await refused(node, node.them.header()) == (403, "status-list")
 
 
 def bomb(_: web.Request) -> web.Response:
@@ -166,6 +249,15 @@ SCHEMA = {
     "properties": {"id": {"type": "string"}, "foo": {"type": "string"}},
     "required": ["id", "foo"],
 }
+
+
+@case("verifier_x_x_presentationResponse_invalidCredentialSchema")
+async def test_a_credential_that_lacks_what_its_schema_wants_is_refused(node: DcpNode) -> None:
+    reference = {"id": f"{node.them.root}/schema/1", "type": "JsonSchemaValidator2018"}
+    node.them.pages["/schema/1"] = lambda _: web.json_response(SCHEMA)
+    subject = {"id": node.them.did("holder"), "baz": "quazz"}
+    node.them.show = lambda _: [node.them.vp(node.them.vc(credentialSchema=reference, credentialSubject=subject))]
+    assert await refused(node, node.them.header()) == (403, "credential-schema")
 
 
 @pytest.mark.parametrize(
