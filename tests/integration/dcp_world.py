@@ -40,6 +40,12 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
+def lasting(begin: int, end: int) -> dict[str, int]:
+    """Claims of a token that lasts from and to then, in seconds from now."""
+    now_s = now_ms() // 1000
+    return {"iat": now_s + begin, "exp": now_s + end}
+
+
 def renamed(key: SigningKey, did: str) -> SigningKey:
     """The same key under another one's DID."""
     return SigningKey.from_pem(key.to_pem(), did)

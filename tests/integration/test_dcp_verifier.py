@@ -26,6 +26,7 @@ from tests.integration.dcp_world import (
     DcpNode,
     dcp_node,
     forged,
+    lasting,
     now_ms,
 )
 
@@ -80,12 +81,6 @@ async def test_a_jti_counts_once(node: DcpNode) -> None:
     first, second = (node.them.header(jti="same", token=token) for token in ("one", "two"))
     assert (await node.catalog(first))[0] == 200
     assert await refused(node, second) == (401, "si-token")
-
-
-def lasting(begin: int, end: int) -> dict[str, int]:
-    """Claims of a token that lasts from and to then, in seconds from now."""
-    now_s = now_ms() // 1000
-    return {"iat": now_s + begin, "exp": now_s + end}
 
 
 Header = Callable[[Counterparty], str | None]

@@ -14,21 +14,22 @@ import pytest
 from structlog.testing import capture_logs
 
 from connector.exchange import credentials
-from connector.exchange.records import Asked
+from connector.exchange.records import Asked, HeldCredential
 from connector.identity.credentials import Profile, VerifiableCredential
-from connector.identity.dcp_messages import CredentialObject, CredentialOfferMessage, PresentationQueryMessage
+from connector.identity.dcp_messages import CONTEXT, PresentationQueryMessage
 from connector.identity.did import parse_did_document
 from connector.identity.jws import CompactJws
 from connector.identity.keys import SigningKey
 from connector.identity.presentations import VerifiablePresentation
 from connector.identity.sts import issue_access_token
-from tests.integration.dcp_world import DAY_MS, now_ms
+from tests.integration.dcp_cases import case, proving
+from tests.integration.dcp_world import DAY_MS, forged, lasting, now_ms, renamed
 from tests.integration.wallet_world import SECRET, Holder, Others, holder, others
 
 DCP = "org.eclipse.dspace.dcp.vc.type"
 MEMBERSHIP, SENSITIVE = "MembershipCredential", "SensitiveDataCredential"
-BOTH = f"{DCP}:{MEMBERSHIP}:read {DCP}:{SENSITIVE}:read"
-ONE = f"{DCP}:{MEMBERSHIP}:read"
+ONE, OTHER = f"{DCP}:{MEMBERSHIP}:read", f"{DCP}:{SENSITIVE}:read"
+BOTH = f"{ONE} {OTHER}"
 QUERY = "/presentations/query"
 
 
@@ -53,7 +54,7 @@ class World:
         """Types that are shown, in a presentation that is good for the verifier."""
         status, doc = await self.node.post(QUERY, header, query(*scopes))
         assert (status, doc["type"]) == (200, "PresentationResponseMessage")
-        found = []
+        found: list[str] = []
         for presented in doc["presentation"]:
             presentation = VerifiablePresentation.parse(presented)
             presentation.check(holder=self.node.did, audience=self.verifier.did, now=now_ms())
@@ -62,8 +63,15 @@ class World:
             key = document.methods[presentation.jws.header["kid"]]
             assert key is not None
             assert key.verify("ES256", presentation.jws.signing_input, presentation.jws.signature)
-            found += [name for credential in presentation.credentials for name in credential.types]
+            for credential in presentation.credentials:
+                assert self.issuer.signed(credential.jws)
+                found += credential.types
         return sorted(found)
+
+    async def state(self) -> tuple[list[HeldCredential], int]:
+        """What is held, and how many requests there are: what issuers can change."""
+        requests = await self.node.running.node.store.read(lambda tx: tx.credential_requests.count())
+        return await self.node.held(), requests
 
     async def refused(self, path: str, header: str | None, doc: object, **headers: str) -> tuple[int, str | None]:
         """(status, check in the log); the answer says no more than the kind of it."""
@@ -80,27 +88,44 @@ def query(*scopes: str, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in message.items() if value is not None}
 
 
+DEFINITION = {"id": "d", "input_descriptors": [{"id": "i"}]}
+NOTHING = query(scope=None)
+"""A question that asks for nothing."""
+
+Changes = Callable[[World], dict[str, Any]]
+
+
+def as_stranger(world: World) -> dict[str, Any]:
+    """Changes that make a token the stranger's, but for the key, which is not in the stranger's document."""
+    did = world.stranger.did
+    return {"iss": did, "sub": did, "key": renamed(world.verifier.key, did)}
+
+
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with others() as people:
         trusted = {people["issuer"].did: [MEMBERSHIP, SENSITIVE]}
         async with holder(tmp_path, trusted, identity={"scopes": [ONE]}) as node:
-            await node.hold(people.vc(node.did, MEMBERSHIP), people.vc(node.did, SENSITIVE))
+            doc = people.message(people.vc(node.did, MEMBERSHIP), people.vc(node.did, SENSITIVE))
+            assert await node.post("/credentials", people["issuer"].header(node.did), doc) == (200, None)
             yield World(node, people)
 
 
 class TestPresentations:
-    async def test_scopes_by_type_show_both_signed(self, world: World) -> None:
-        scopes = [f"{DCP}:{MEMBERSHIP}:read", f"{DCP}:{SENSITIVE}:read"]
-        assert await world.shown(await world.header(), *scopes) == [MEMBERSHIP, SENSITIVE]
+    @case("cs_05_04_01_02_scopeByTypeRequest")
+    async def test_scopes_by_type_show_what_they_name_signed(self, world: World) -> None:
+        assert await world.shown(await world.header(ONE), ONE) == [MEMBERSHIP]
+        assert await world.shown(await world.header(BOTH), ONE, OTHER) == [MEMBERSHIP, SENSITIVE]
 
+    @case("cs_05_04_01_02_lessScopesThanAuthorizedByTypeRequest")
     async def test_less_than_granted_is_shown_if_less_is_asked_for(self, world: World) -> None:
-        assert await world.shown(await world.header(BOTH), f"{DCP}:{SENSITIVE}:read") == [SENSITIVE]
+        assert await world.shown(await world.header(BOTH), OTHER) == [SENSITIVE]
 
+    @case("cs_05_04_01_02_invalidScopeEscalationRequest")
     async def test_more_than_granted_is_not_shown(self, world: World) -> None:
         """Scope escalation: 2xx with what was granted."""
-        assert await world.shown(await world.header(ONE), ONE, f"{DCP}:{SENSITIVE}:read") == [MEMBERSHIP]
-        assert await world.shown(await world.header(ONE), f"{DCP}:{SENSITIVE}:read") == []
+        assert await world.shown(await world.header(ONE), ONE, OTHER) == [MEMBERSHIP]
+        assert await world.shown(await world.header(ONE), OTHER) == []
 
     async def test_a_scope_without_an_operation_is_for_reading(self, world: World) -> None:
         assert await world.shown(await world.header(ONE), f"{DCP}:{MEMBERSHIP}") == [MEMBERSHIP]
@@ -114,6 +139,7 @@ class TestPresentations:
         assert await world.shown(await world.header(token=token)) == [MEMBERSHIP]
         assert await world.refused(QUERY, await world.header(token=token), query()) == (401, "access-token")
 
+    @case("cs_04_03_03_idtokenJtiUsedTwice")
     async def test_a_jti_counts_once(self, world: World) -> None:
         first, second = await world.header(jti="same"), await world.header(jti="same")
         assert await world.shown(first) == [MEMBERSHIP]
@@ -133,21 +159,27 @@ class TestPresentations:
     @pytest.mark.parametrize(
         ("changes", "check"),
         [
-            ({"sub": "did:web:somebody.example"}, "si-token"),
-            ({"iss": "did:web:somebody.example"}, "si-token"),
-            ({"aud": "did:web:somebody.example"}, "si-token"),
-            ({"nbf": time.time() + 3600}, "si-token"),
-            ({"iat": int(time.time()) - 3600, "exp": int(time.time()) - 3000}, "si-token"),
-            ({"iat": int(time.time()) + 3600, "exp": int(time.time()) + 4000}, "si-token"),
-            ({"jti": None}, "si-token"),
-            ({"token": None}, "access-token"),
-            ({"token": "garbage"}, "access-token"),
-            ({"token": 7}, "access-token"),
+            proving("cs_04_03_03_idTokenInvalidSub", lambda w: {"sub": w.stranger.did}, "si-token"),
+            (lambda w: {"iss": w.stranger.did}, "si-token"),
+            proving("cs_04_03_03_idtokenIncorrectAud", lambda w: {"aud": w.verifier.did}, "si-token"),
+            proving("cs_04_03_03_idtokenIncorrectSub", as_stranger, "si-token"),
+            proving("cs_04_03_03_idtokenIncorrectSub", lambda w: as_stranger(w) | {"aud": w.verifier.did}, "si-token"),
+            proving("cs_04_03_03_idtokenNbfInFuture", lambda _: {"nbf": time.time() + 1_000_000}, "si-token"),
+            proving("cs_04_03_03_idtokenNbfInFuture", lambda _: {"nbf": time.time() + 60}, "si-token"),
+            proving("cs_04_03_03_idtokenExpired", lambda _: lasting(0, -1_000_000), "si-token"),
+            proving("cs_04_03_03_idtokenExpired", lambda _: lasting(-3600, -3000), "si-token"),
+            (lambda _: lasting(3600, 4000), "si-token"),
+            (lambda _: {"jti": None}, "si-token"),
+            (lambda _: {"vp": {}}, "si-token"),
+            (lambda _: {"token": None}, "access-token"),
+            proving("cs_05_04_invalidTokenNotAuthorized", lambda _: {"token": "garbage"}, "access-token"),
+            (lambda _: {"token": 7}, "access-token"),
         ],
     )
-    async def test_a_bad_token_is_refused_with_401(self, world: World, changes: dict[str, Any], check: str) -> None:
-        assert await world.refused(QUERY, await world.header(**changes), query()) == (401, check)
+    async def test_a_bad_token_is_refused_with_401(self, world: World, changes: Changes, check: str) -> None:
+        assert await world.refused(QUERY, await world.header(**changes(world)), query()) == (401, check)
 
+    @case("cs_05_03_01_accessTokenInvalidHeader")
     async def test_without_a_header_or_with_another_scheme(self, world: World) -> None:
         bare = (await world.header()).removeprefix("Bearer ")
         for header in (None, "", bare, f"Basic {bare}", "Bearer "):
@@ -155,9 +187,11 @@ class TestPresentations:
         assert await world.refused(QUERY, "Bearer garbage", query()) == (401, "si-token")
 
     async def test_a_token_with_another_key_is_refused(self, world: World) -> None:
-        header = await world.header(key=SigningKey.generate(world.verifier.did))
-        assert await world.refused(QUERY, header, query()) == (401, "si-token")
+        for key in (forged(world.verifier.key), SigningKey.generate(world.verifier.did)):
+            header = await world.header(key=key)
+            assert await world.refused(QUERY, header, query()) == (401, "si-token")
 
+    @case("cs_04_03_03_idTokenInvalidIssuerSub")
     async def test_an_access_token_that_was_given_to_another_is_refused(self, world: World) -> None:
         header = await world.header(by="stranger", token=await world.access())
         assert await world.refused(QUERY, header, query()) == (401, "access-token")
@@ -174,16 +208,34 @@ class TestPresentations:
         header = await world.header(token=doc["access_token"])
         assert await world.refused(QUERY, header, query()) == (401, "access-token")
 
-    async def test_both_or_neither_way_of_asking_is_400(self, world: World) -> None:
-        definition = {"id": "d", "input_descriptors": [{"id": "i"}]}
+    @case("cs_05_04_01_invalidScopeAndPresentationRequest")
+    async def test_both_ways_of_asking_are_400(self, world: World) -> None:
+        doc = query(presentationDefinition=DEFINITION)
+        assert await world.refused(QUERY, await world.header(), doc) == (400, None)
+
+    @pytest.mark.parametrize(
+        "docs",
+        [
+            proving(
+                "cs_05_04_01_emptyPresentationDefinition",
+                [NOTHING | {"presentationDefinition": {}}, NOTHING | {"presentationDefinition": None}],
+            ),
+            proving("cs_05_04_02_emptyScopeExpect4xx", [NOTHING | {"scope": []}, NOTHING]),
+        ],
+    )
+    async def test_neither_way_of_asking_is_400_and_uses_no_access_token_up(
+        self, world: World, docs: list[dict[str, Any]]
+    ) -> None:
+        access = await world.access()
+        for doc in docs:
+            assert await world.refused(QUERY, await world.header(token=access), doc) == (400, None)
+        assert await world.shown(await world.header(token=access)) == [MEMBERSHIP]
+
+    async def test_what_is_no_question_is_400(self, world: World) -> None:
         docs: tuple[object, ...] = (
-            query(presentationDefinition=definition),
-            query(scope=None),
-            query(scope=[]),
-            query(scope=None, presentationDefinition={}),
-            query(presentationDefinition=None) | {"presentationDefinition": None},
+            query() | {"presentationDefinition": None},
             query(scope=["no scope"]),
-            query(scope="x:y") | {"scope": 7},
+            query(scope=7),
             query(type="Other"),
             query(**{"@context": ["https://other.example"]}),
             [],
@@ -193,7 +245,7 @@ class TestPresentations:
             assert await world.refused(QUERY, await world.header(), doc) == (400, None), doc
 
     async def test_a_presentation_definition_is_501(self, world: World) -> None:
-        doc = query(scope=None, presentationDefinition={"id": "d", "input_descriptors": [{"id": "i"}]})
+        doc = NOTHING | {"presentationDefinition": DEFINITION}
         assert await world.refused(QUERY, await world.header(), doc) == (501, None)
 
     async def test_other_media_types_are_415_and_too_much_is_413(self, world: World) -> None:
@@ -219,17 +271,104 @@ class TestPresentations:
         assert (await world.refused("/other", await world.header(), query()))[0] == 404
 
 
+def offer(world: World, **changes: Any) -> dict[str, Any]:
+    """A good offer as an issuer makes it that has a credential anew, some members changed."""
+    credential = {
+        "id": "m",
+        "type": "CredentialObject",
+        "credentialType": MEMBERSHIP,
+        "offerReason": "reissue",
+        "bindingMethods": ["did:web:"],
+        "profile": "vc11-sl2021/jwt",
+        "issuancePolicy": {},
+    }
+    message = {"@context": [CONTEXT], "type": "CredentialOfferMessage", "issuer": world.issuer.did}
+    return {**message, "credentials": [credential], **changes}
+
+
+def delivery(world: World) -> dict[str, Any]:
+    """A good delivery of a newer membership."""
+    return world.people.message(world.people.vc(world.node.did))
+
+
+DOORS = (
+    ("/credentials", delivery, "cs_06_05_01_credentialMessage"),
+    ("/offers", offer, "cs_06_06_01_credentialOfferMessage"),
+)
+BAD_TOKENS: dict[str, tuple[Changes, ...]] = {
+    "tokenSignedWithWrongKey": (
+        lambda w: {"key": SigningKey.generate(w.issuer.did)},
+        lambda w: {"key": forged(w.issuer.key)},
+    ),
+    "tokenExpired": (lambda _: lasting(0, -3600), lambda _: lasting(-7200, -3600)),
+    "iatInFuture": (lambda _: lasting(3600, 600), lambda _: lasting(3600, 4200)),
+    "nbfViolated": (lambda _: {"nbf": time.time() + 3600, **lasting(0, 600)},),
+    "incorrectAudience": (lambda w: {"aud": w.stranger.did},),
+    "issNotEqualToSub": (lambda w: {"sub": w.stranger.did},),
+}
+"""What is wrong with an issuer's token, by the ends of the cases' names: as the kit has it, and nothing but that."""
+Make = Callable[[World], dict[str, Any]]
+
+
+class TestIssuersTokens:
+    """Who delivers and who offers is asked before the message is read; the messages here are good."""
+
+    @pytest.mark.parametrize(
+        ("path", "make", "tokens"),
+        [
+            proving(f"{name}_{wrong}", path, make, tokens)
+            for path, make, name in DOORS
+            for wrong, tokens in BAD_TOKENS.items()
+        ],
+    )
+    async def test_a_bad_one_is_401(self, world: World, path: str, make: Make, tokens: tuple[Changes, ...]) -> None:
+        before = await world.state()
+        for changes in tokens:
+            header = world.issuer.header(world.node.did, **changes(world))
+            assert await world.refused(path, header, make(world)) == (401, "si-token")
+        assert await world.state() == before
+
+    @pytest.mark.parametrize(
+        ("path", "make"),
+        [
+            pytest.param(path, make, marks=case(f"{name}_noAuthHeader", f"{name}_missingBearerPrefix"))
+            for path, make, name in DOORS
+        ],
+    )
+    async def test_none_and_one_without_bearer_are_401(self, world: World, path: str, make: Make) -> None:
+        before, header = await world.state(), world.issuer.header(world.node.did)
+        assert await world.refused(path, None, make(world)) == (401, "header")
+        assert await world.refused(path, header.removeprefix("Bearer "), make(world)) == (401, "header")
+        assert await world.state() == before
+
+    @pytest.mark.parametrize(
+        ("path", "make"), [proving(f"{name}_jtiAlreadyUsed", path, make) for path, make, name in DOORS]
+    )
+    async def test_a_used_one_is_401(self, world: World, path: str, make: Make) -> None:
+        header = world.issuer.header(world.node.did)
+        assert await world.node.post(path, header, make(world)) == (200, None)
+        after = await world.state()
+        assert await world.refused(path, header, make(world)) == (401, "si-token")
+        assert await world.state() == after
+
+    @pytest.mark.parametrize(("path", "make"), [(path, make) for path, make, _ in DOORS])
+    async def test_a_good_one_is_used_up_by_a_bad_message(self, world: World, path: str, make: Make) -> None:
+        header = world.issuer.header(world.node.did)
+        assert await world.refused(path, header, {}) == (400, None)
+        assert await world.refused(path, header, make(world)) == (401, "si-token")
+
+
 class TestStorage:
     async def deliver(self, world: World, *jwts: str, **changes: Any) -> tuple[int, Any]:
         header = world.issuer.header(world.node.did)
         return await world.node.post("/credentials", header, world.people.message(*jwts, **changes))
 
+    @case("cs_06_05_01_credentialMessage")
     async def test_a_trusted_issuer_delivers(self, world: World) -> None:
-        jwt = world.people.vc(world.node.did)
+        jwts = [world.people.vc(world.node.did, name) for name in (MEMBERSHIP, SENSITIVE)]
         for _ in range(2):  # a delivery may be repeated
-            assert await self.deliver(world, jwt) == (200, None)
-        assert jwt in [held.jwt for held in await world.node.held()]
-        assert len(await world.node.held()) == 2, "the newer membership replaces the older"
+            assert await self.deliver(world, *jwts) == (200, None)
+        assert sorted(held.jwt for held in await world.node.held()) == sorted(jwts), "newer ones replace the older"
 
     async def test_formats_in_the_wild_are_taken(self, world: World) -> None:
         for name in ("vc11-sl2021/jwt", "vc10-sl2021/jwt", "VC1_0_JWT", "jwt"):
@@ -240,9 +379,9 @@ class TestStorage:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"holderPid": None},
+            proving("cs_06_05_01_credentialMessage_invalidBody", {"holderPid": None}),
             {"issuerPid": None},
-            {"status": "MAYBE"},
+            proving("cs_06_05_01_credentialMessage_invalidStatus", {"status": "INVALID_STATUS"}),
             {"status": None},
             {"credentials": []},
             {"credentials": None},
@@ -258,30 +397,6 @@ class TestStorage:
         doc = world.people.message(world.people.vc(world.node.did), **changes)
         assert (await world.refused("/credentials", world.issuer.header(world.node.did), doc)) == (400, None)
         assert await world.node.held() == before
-
-    @pytest.mark.parametrize("path", ["/credentials", "/offers"])
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"sub": "did:web:somebody.example"},
-            {"aud": "did:web:somebody.example"},
-            {"nbf": time.time() + 3600},
-            {"iat": int(time.time()) - 7200, "exp": int(time.time()) - 3600},
-            {"iat": int(time.time()) + 3600, "exp": int(time.time()) + 3700},
-            {"key": SigningKey.generate("did:web:nobody.example")},
-        ],
-    )
-    async def test_a_bad_token_is_401(self, world: World, path: str, changes: dict[str, Any]) -> None:
-        header = world.issuer.header(world.node.did, **changes)
-        assert await world.refused(path, header, {}) == (401, "si-token")
-
-    @pytest.mark.parametrize("path", ["/credentials", "/offers"])
-    async def test_no_header_no_bearer_and_a_used_jti_are_401(self, world: World, path: str) -> None:
-        header = world.issuer.header(world.node.did)
-        assert await world.refused(path, None, {}) == (401, "header")
-        assert await world.refused(path, header.removeprefix("Bearer "), {}) == (401, "header")
-        assert await world.refused(path, header, {}) == (400, None)
-        assert await world.refused(path, header, {}) == (401, "si-token")
 
     async def test_a_stranger_stores_nothing(self, world: World) -> None:
         before = await world.node.held()
@@ -341,14 +456,13 @@ class TestStorage:
 
 
 class TestOffers:
-    def offer(self, world: World, **changes: Any) -> dict[str, Any]:
-        objects = (CredentialObject(id="m", credential_type="DismantlerCredential"),)
-        message = CredentialOfferMessage(issuer=world.issuer.did, credentials=objects).to_json() | changes
-        return {name: value for name, value in message.items() if value is not None}
+    @case("cs_06_06_01_credentialOfferMessage")
+    async def test_an_offer_is_taken(self, world: World) -> None:
+        assert await world.node.post("/offers", world.issuer.header(world.node.did), offer(world)) == (200, None)
 
-    @pytest.mark.parametrize("credentials_", [None, [{"id": "one"}, {"id": "two"}]])
-    async def test_an_offer_is_taken(self, world: World, credentials_: Any) -> None:  # noqa: ANN401 - any JSON
-        doc = self.offer(world) | ({"credentials": credentials_} if credentials_ else {})
+    @case("cs_06_06_01_credentialOfferMessage_onlyIds")
+    async def test_an_offer_may_name_ids_alone(self, world: World) -> None:
+        doc = offer(world, credentials=[{"id": "one"}, {"id": "two"}])
         assert await world.node.post("/offers", world.issuer.header(world.node.did), doc) == (200, None)
 
     async def test_what_is_offered_anew_is_asked_for_once(self, world: World) -> None:
@@ -356,18 +470,26 @@ class TestOffers:
         have = [{"id": "m", "type": "CredentialObject", "credentialType": MEMBERSHIP, "offerReason": "issuance"}]
         requests = world.node.running.node.store
         for offered, expected in ((have, 0), (again, 1)):
-            doc = self.offer(world, credentials=offered)
+            doc = offer(world, credentials=offered)
             assert (await world.node.post("/offers", world.issuer.header(world.node.did), doc))[0] == 200
             assert await requests.read(lambda tx: tx.credential_requests.count()) == expected
 
-    @pytest.mark.parametrize("changes", [{"issuer": None}, {"credentials": []}, {"credentials": [{}]}, {"type": "X"}])
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            proving("cs_06_06_01_credentialOfferMessage_invalidBody", {"issuer": None}),
+            {"credentials": []},
+            {"credentials": [{}]},
+            {"type": "X"},
+        ],
+    )
     async def test_a_malformed_offer_is_400(self, world: World, changes: dict[str, Any]) -> None:
         header = world.issuer.header(world.node.did)
-        assert await world.refused("/offers", header, self.offer(world, **changes)) == (400, None)
+        assert await world.refused("/offers", header, offer(world, **changes)) == (400, None)
 
     async def test_offers_of_strangers_and_in_somebody_elses_name_are_403(self, world: World) -> None:
         header = world.stranger.header(world.node.did)
-        doc = self.offer(world, issuer=world.stranger.did)
+        doc = offer(world, issuer=world.stranger.did)
         assert await world.refused("/offers", header, doc) == (403, "credential-issuer")
         header = world.issuer.header(world.node.did)
         assert await world.refused("/offers", header, doc) == (403, "delivery")
@@ -419,6 +541,7 @@ class TestTokenService:
                 assert answer.status == 404
 
 
+@case("cs_05_02_endpointDiscovery")
 async def test_the_document_names_the_wallet(world: World) -> None:
     async with world.node.http.get(f"{world.node.running.public.url}/.well-known/did.json") as answer:
         document = await answer.json(content_type=None)

@@ -25,7 +25,8 @@ from connector.http.server import Listener, serve
 from connector.identity.credentials import Profile, VerifiableCredential, credential, sign_credential
 from connector.identity.dcp_messages import CredentialContainer, CredentialMessage, Decision
 from connector.identity.did import did_document, did_of_url
-from connector.identity.keys import SigningKey
+from connector.identity.jws import CompactJws
+from connector.identity.keys import SigningKey, VerificationKey
 from connector.identity.scopes import CATENA_X_TYPE
 from connector.identity.status_list import CONTEXT, REVOCATION, StatusEntry, list_subject, list_type, with_bit
 from connector.identity.tokens import issue_token
@@ -48,6 +49,11 @@ class Other:
     @property
     def did(self) -> str:
         return self.key.did
+
+    def signed(self, jws: CompactJws) -> bool:
+        """Whether this is one of theirs."""
+        public = VerificationKey.from_jwk(self.key.public_jwk())
+        return public.verify(jws.header["alg"], jws.signing_input, jws.signature)
 
     def header(self, audience: str, *, key: SigningKey | None = None, **changes: Any) -> str:
         """A self-issued token, some claims changed; None takes one out."""
