@@ -2,15 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from connector.cli.connection import locate, on_node, provider_options
 from connector.cli.terminal import Said
-from connector.client import Client, Dataset, Fetched
+from connector.client import Client, Dataset, Fetched, ModelVerdict
 from connector.exchange.query import QuerySpec
 
+_SHOWN: Final = 20
 output_option = click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the data to this file."
 )
@@ -63,12 +64,13 @@ async def obtain(
 
 def received(fetched: Fetched, output: Path | None) -> Said:
     """Say what came and what it is worth; write it to a file only if no check failed."""
-    verified = fetched.verified
-    ok = verified is None or verified.ok
+    verified, ok = fetched.verified, fetched.ok is not False
     checks = () if verified is None else verified.checks
     lines = [f"{'ok' if check.ok else 'FAILED':6} {check.name}: {check.detail}" for check in checks]
     if verified is None:
         lines.append("unproven: the data carries no signature, and none was asked for")
+        lines.append(_verdict(fetched.model))
+    lines += faults(fetched.model)
     if output is not None and ok:
         output.write_bytes(_bytes(fetched.payload))
         lines.append(f"written to {output}")
@@ -78,11 +80,29 @@ def received(fetched: Fetched, output: Path | None) -> Said:
         "contentType": fetched.content_type,
         "semanticId": fetched.semantic_id,
         "verified": {check.name: {"ok": check.ok, "detail": check.detail} for check in checks} if verified else None,
+        "model": fetched.model.to_json(),
         "ok": ok,
     }
     if ok and not isinstance(fetched.payload, bytes):
         doc["payload"] = fetched.payload
     return Said(doc, lines, ok=ok)
+
+
+def _verdict(model: ModelVerdict) -> str:
+    """Whether data that nobody has signed fits its aspect model."""
+    sign = {"valid": "ok", "invalid": "FAILED"}.get(model.verdict, "-")
+    by = f" (named by the {model.named_by})" if model.named_by else ""
+    said = model.reason if model.verdict in {"valid", "invalid"} else f"{model.verdict}: {model.reason}"
+    return f"{sign:6} model: {said}{by}"
+
+
+def faults(model: ModelVerdict) -> list[str]:
+    """A line for each fault; a single one is told already."""
+    if len(model.faults) == 1:
+        return []
+    rows = [f"       {pointer or 'the whole payload'}: {message}" for pointer, message in model.faults[:_SHOWN]]
+    more = len(model.faults) - _SHOWN
+    return [*rows, f"       and {more} more: --json has them all"] if more > 0 else rows
 
 
 def _bytes(payload: object) -> bytes:

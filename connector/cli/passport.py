@@ -13,10 +13,11 @@ import click
 import orjson
 
 from connector.cli.connection import on_node
+from connector.cli.consume import faults
 from connector.cli.find import find
 from connector.cli.publish import JSON_FILE, read_json
 from connector.cli.terminal import Said, json_option, refusals, say
-from connector.client import Client, For, template
+from connector.client import Client, For, ModelVerdict, template
 from connector.identity.did import keys_in
 from connector.passport.audiences import lattice
 from connector.passport.diff import changes
@@ -132,8 +133,7 @@ async def fetch(client: Client, did: str, serial: str, output: Path | None) -> S
     """
     got = await client.passports.fetch(await client.passports.locate(did), serial)
     checks = {**got["verification"], **got["report"]["checks"]}
-    lines = list(_checks(checks))
-    lines += _fields(got["report"])
+    lines = [*_checks(checks), *faults(ModelVerdict.of(got["model"])), *_fields(got["report"])]
     if got["ok"] and output is not None:
         lines.append(_kept(output, got["bundle"]))
     return Said(got, lines, ok=bool(got["ok"]))

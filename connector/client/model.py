@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Self, TypeVar
 
 from connector.client.api import failure
-from connector.protocol.catalog import DatasetView, read_catalog, read_dataset
+from connector.protocol.catalog import DatasetView, read_catalog, read_dataset, semantic_id_in
 from connector.protocol.errors import PeerError
 from connector.protocol.vocabulary import PROTOCOL
 
@@ -78,11 +78,7 @@ class Dataset:
     @property
     def semantic_id(self) -> str | None:
         """The aspect model of the payload, if the provider says so."""
-        for key, value in self.properties.items():
-            if key.rpartition("/")[2].rpartition(":")[2] == "semanticId":
-                named = value.get("@id") if isinstance(value, Mapping) else value
-                return named if isinstance(named, str) else None
-        return None
+        return semantic_id_in(self.properties)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,17 +283,57 @@ def _check(name: str, doc: object) -> Check:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelVerdict:
+    """Whether data fits the aspect model that it is said to have, and who says which one that is.
+
+    verdict: "valid", "invalid", "unknown model" or "not checked"; `faults` are places (JSON pointers) with a message.
+    """
+
+    verdict: str
+    reason: str
+    semantic_id: str | None
+    named_by: str | None
+    faults: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, doc: object) -> Self:
+        """Read the report; a node that has none of it has not looked."""
+        if not isinstance(doc, Mapping):
+            return cls("not checked", "the report does not say", None, None, ())
+        rows = doc.get("faults")
+        return cls(
+            verdict=_text(doc, "verdict"),
+            reason=_text(doc, "reason"),
+            semantic_id=_text(doc, "semanticId") or None,
+            named_by=_text(doc, "namedBy") or None,
+            faults=tuple((_text(row, "pointer"), _text(row, "message")) for row in rows or ()),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as the API gives it."""
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "semanticId": self.semantic_id,
+            "namedBy": self.named_by,
+            "faults": [{"pointer": pointer, "message": message} for pointer, message in self.faults],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """Data, and what our node found out about it.
 
     `payload` is JSON, or bytes of another content type. `verified` is None for data that carries no proof and was not
-    expected to.
+    expected to. `ok` is False if any check fails, None if there is neither proof nor fault.
     """
 
     payload: Any = field(repr=False)
     content_type: str
     semantic_id: str | None
     verified: Verified | None
+    model: ModelVerdict
+    ok: bool | None
 
     @classmethod
     def of(cls, doc: Doc) -> Self:
@@ -308,6 +344,8 @@ class Fetched:
             content_type=_text(doc, "contentType"),
             semantic_id=_text(doc, "semanticId") or None,
             verified=Verified.of(report) if isinstance(report, Mapping) else None,
+            model=ModelVerdict.of(doc.get("model")),
+            ok=doc["ok"] if isinstance(doc.get("ok"), bool) else None,
         )
 
 

@@ -167,8 +167,10 @@ async def _fetch(node: Node, peer: Peer, method: str, path: str, body: bytes | N
     answer = await node.wire.send(method, address + path, headers=headers, body=body)
     if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's own boundaries
         raise Unreachable(f"{peer.id} answered {answer.status}: {_reason(answer)}")
-    if not isinstance(answer.json(), dict):
+    document = answer.json()
+    if not isinstance(document, dict):
         raise Unreachable(f"{peer.id} answered {answer.status}, but not with a JSON object")
+    node.offered_models.read(peer.id, document, node.clock.now())
     return answer.body
 
 

@@ -111,10 +111,12 @@ class _Search:
         passport, path = await self._offered(registry, submodel)
 
         aspect = self._semantic_id or next(iter(submodel.semantic_ids), None)
+        named_by = fetch.REQUEST if self._semantic_id else fetch.TWIN
 
         async def data(ident: str) -> tuple[str, Fetched]:
             path_below = below((await self._edr(ident)).address["endpoint"], path)
-            return ident, await fetch.fetch(self._node, ident, path=path_below, semantic_id=aspect)
+            got = await fetch.fetch(self._node, ident, path=path_below, semantic_id=aspect, named_by=named_by)
+            return ident, got
 
         transfer_id, fetched = await self._through(passport, data)
         steps = tuple(self._steps)

@@ -1,8 +1,9 @@
 """What every use case is given: the node's own name and its ports. Built once, by `connector.wiring`."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from connector.exchange.offered_models import OfferedModels
 from connector.exchange.ports import (
     Clock,
     DataPlane,
@@ -29,6 +30,7 @@ class Node:
     `connectors_of` gives the root URLs of the connectors that a DID's document names,
     `twins` announces what is published as a passport, if there is such a registry,
     `jitter` a float in [0, 1) that spreads retries. `holder` asks issuers for credentials; None without a wallet.
+    `offered_models` is what partners' catalogs have said.
     """
 
     dsp_address: str
@@ -49,6 +51,7 @@ class Node:
     callbacks: tuple[CallbackAddress, ...] = ()
     holder: Holder | None = None
     twins: TwinRegistry | None = None
+    offered_models: OfferedModels = field(default_factory=OfferedModels, repr=False)
 
     @property
     def id(self) -> str:

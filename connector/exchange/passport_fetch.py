@@ -9,27 +9,21 @@ from typing import Any
 
 import orjson
 
-from connector.exchange import edrs
+from connector.exchange import edrs, fetch
 from connector.exchange.node import Node
-from connector.exchange.ports import Answer
-from connector.exchange.records import Edr
+from connector.passport.model_check import ModelCheck
 from connector.passport.report import Bundle, Report
-from connector.passport.verification import (
-    PAYLOAD_SEMANTIC_ID,
-    PAYLOAD_SIGNATURE,
-    Verification,
-)
+from connector.passport.verification import PAYLOAD_SEMANTIC_ID, PAYLOAD_SIGNATURE, Verification
 from connector.protocol.errors import PeerError, Unreachable
-
-_OK = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A passport as it came. `verification` judges the plain aspect, `report` the bundle of aspect and credential."""
+    """A passport as it came. `verification` and `model` judge the plain aspect, `report` the bundle with it."""
 
     bundle: Bundle = field(repr=False)
     verification: Verification
+    model: ModelCheck
     report: Report
 
     @property
@@ -42,8 +36,8 @@ async def receive(node: Node, transfer_id: str) -> Received:
     """Get the passport that a running pull leads to. Raise NotFound (no running pull) or Unreachable."""
     edr = await edrs.data_address(node, transfer_id)
     nonce = node.ids()
-    plain = await _get(node, edr, "")
-    presented = await _get(node, edr, f"/credential?nonce={nonce}")
+    plain = await fetch.ask(node, edr, "")
+    presented = await fetch.ask(node, edr, f"/credential?nonce={nonce}")
     try:
         document = await node.notary.did_document(edr.provider_id)
     except PeerError as fault:
@@ -59,20 +53,10 @@ async def receive(node: Node, transfer_id: str) -> Received:
         fetched_at=node.clock.now(),
         did_document=document,
     )
-    verification = await node.notary.verify(
-        plain.body, plain.headers, signer=edr.provider_id, semantic_id=bundle.semantic_id or None
-    )
-    return Received(bundle, verification, node.notary.judge(bundle, issuer=edr.provider_id, now=node.clock.now()))
-
-
-async def _get(node: Node, edr: Edr, path: str) -> Answer:
-    url = edr.address["endpoint"] + path
-    node.wire.check(url)
-    answer = await node.wire.send("GET", url, headers={"Authorization": edr.address.get("authorization", "")})
-    if answer.status not in _OK:
-        said = answer.body[:200].decode(errors="replace")
-        raise Unreachable(f"the data plane of {edr.provider_id} answered {answer.status}: {said}")
-    return answer
+    model = await fetch.check_model(node, edr, plain)
+    verification = await node.notary.verify(plain.body, plain.headers, signer=edr.provider_id, model=model)
+    report = node.notary.judge(bundle, issuer=edr.provider_id, now=node.clock.now())
+    return Received(bundle, verification, model, report)
 
 
 def _json(body: bytes) -> Any:  # noqa: ANN401 - any JSON

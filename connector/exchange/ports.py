@@ -30,6 +30,7 @@ from connector.exchange.records import (
     Transfer,
 )
 from connector.passport.credential import About, Issued
+from connector.passport.model_check import ModelCheck
 from connector.passport.report import Bundle, Report
 from connector.passport.sdjwt import SdJwt
 from connector.passport.verification import Verification
@@ -385,9 +386,11 @@ class Notary(Protocol):
         """Check a payload of ours and sign it. Raise Invalid with the JSON pointer of the first fault."""
         ...
 
-    async def verify(
-        self, body: bytes, headers: Mapping[str, str], *, signer: str, semantic_id: str | None
-    ) -> Verification:
+    async def check_model(self, body: bytes, headers: Mapping[str, str], semantic_id: str) -> ModelCheck:
+        """Hold a received payload to an aspect model. Never raises for what a peer sent."""
+        ...
+
+    async def verify(self, body: bytes, headers: Mapping[str, str], *, signer: str, model: ModelCheck) -> Verification:
         """Judge a received payload: digest, signature, signer, schema. Never raises for what a peer sent."""
         ...
 

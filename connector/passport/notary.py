@@ -11,9 +11,16 @@ from connector.passport import credential, sdjwt, signature
 from connector.passport.canonical import canonical
 from connector.passport.credential import AGREEMENT, About, Issued
 from connector.passport.disclosure import class_map
+from connector.passport.model_check import ModelCheck, ModelChecks
 from connector.passport.report import Bundle, Report, verify
 from connector.passport.sdjwt import SdJwt
-from connector.passport.verification import PAYLOAD_SIGNATURE, Verification, verify_payload
+from connector.passport.verification import (
+    PAYLOAD_DISCLOSURE,
+    PAYLOAD_SEMANTIC_ID,
+    PAYLOAD_SIGNATURE,
+    Verification,
+    verify_payload,
+)
 from connector.passport.views import view_faults
 from connector.protocol.errors import ConnectorError, Invalid, PeerError
 from connector.semantics.registry import SchemaRegistry
@@ -45,6 +52,7 @@ class KeyNotary(Notary):
     ) -> None:
         self._key = key
         self._registry = registry
+        self._models = ModelChecks(registry)
         self._find_key = find_key
         self._find_document = find_document
         self._read_keys = read_keys
@@ -59,9 +67,12 @@ class KeyNotary(Notary):
         return Seal(body, signature.digest(body), signature.sign_canonical(body, self._key))
 
     @override
-    async def verify(
-        self, body: bytes, headers: Mapping[str, str], *, signer: str, semantic_id: str | None
-    ) -> Verification:
+    async def check_model(self, body: bytes, headers: Mapping[str, str], semantic_id: str) -> ModelCheck:
+        declared, shown = headers.get(PAYLOAD_SEMANTIC_ID), headers.get(PAYLOAD_DISCLOSURE)
+        return await self._models.of(body, semantic_id, declared=declared, shown=shown)
+
+    @override
+    async def verify(self, body: bytes, headers: Mapping[str, str], *, signer: str, model: ModelCheck) -> Verification:
         key = await self._key_of(headers.get(PAYLOAD_SIGNATURE))
 
         def resolve(_: str) -> signature.VerificationKey:
@@ -69,14 +80,7 @@ class KeyNotary(Notary):
                 raise key
             return key
 
-        return verify_payload(
-            body,
-            headers,
-            expected_signer=signer,
-            semantic_id=semantic_id or "",
-            registry=self._registry,
-            resolve=resolve,
-        )
+        return verify_payload(body, headers, expected_signer=signer, model=model, resolve=resolve)
 
     async def _key_of(self, jws: str | None) -> signature.VerificationKey | ConnectorError:
         """The key a signature names, or why there is none: a report has a place for that, an exception has not."""

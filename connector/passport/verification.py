@@ -15,10 +15,8 @@ from typing import Final
 
 from connector.passport import signature
 from connector.passport.canonical import parse
-from connector.passport.views import read_classes, view_faults
+from connector.passport.model_check import Fit, ModelCheck
 from connector.protocol.errors import ConnectorError, PeerError
-from connector.semantics.registry import SchemaRegistry
-from connector.semantics.validation import faults
 
 CONTENT_DIGEST: Final = "Content-Digest"
 """RFC 9530: the SHA-256 of the bytes as sent."""
@@ -83,27 +81,21 @@ def verify_payload(
     headers: Mapping[str, str],
     *,
     expected_signer: str,
-    semantic_id: str,
-    registry: SchemaRegistry,
+    model: ModelCheck,
     resolve: signature.Resolve,
 ) -> Verification:
     """Judge a body by what came beside it and by what was agreed; never raises for what a peer sent.
 
-    headers: field names in any case. expected_signer: the DID of the agreement's provider. semantic_id: the one of the
-    agreed asset; `registry` must know its schema. resolve: see `signature.Resolve`.
+    headers: field names in any case. expected_signer: the DID of the agreement's provider. model: the verdict on the
+    same body by the aspect model of the agreed asset. resolve: see `signature.Resolve`.
     """
     sent = {name.lower(): value for name, value in headers.items()}
     jws = sent.get(PAYLOAD_SIGNATURE.lower())
-    try:
-        value = parse(body)
-    except ConnectorError as fault:
-        unreadable = Check(ok=False, detail=fault.reason)
-        return Verification(_digest(body, sent), unreadable, _signer(jws, expected_signer), unreadable)
     return Verification(
         _digest(body, sent),
-        _signature(value, jws, resolve),
+        _signature(body, jws, resolve),
         _signer(jws, expected_signer),
-        _schema(value, sent, semantic_id, registry),
+        Check(ok=model.fit is Fit.VALID, detail=model.reason),
     )
 
 
@@ -118,11 +110,11 @@ def _digest(body: bytes, sent: Mapping[str, str]) -> Check:
     return Check(ok=True, detail=f"{len(body)} bytes arrived as they were sent")
 
 
-def _signature(value: object, jws: str | None, resolve: signature.Resolve) -> Check:
+def _signature(body: bytes, jws: str | None, resolve: signature.Resolve) -> Check:
     if jws is None:
         return Check(ok=False, detail=f"there is no {PAYLOAD_SIGNATURE} field")
     try:
-        signer = signature.verify(value, jws, resolve)
+        signer = signature.verify(parse(body), jws, resolve)
     except ConnectorError as fault:
         return Check(ok=False, detail=str(fault))
     return Check(ok=True, detail=f"signed with {signer.kid}")
@@ -138,20 +130,3 @@ def _signer(jws: str | None, expected: str) -> Check:
     if named != expected:
         return Check(ok=False, detail=f"the signature names {named}; expected {expected}")
     return Check(ok=True, detail=f"the signature names {expected}, as agreed")
-
-
-def _schema(value: object, sent: Mapping[str, str], agreed: str, registry: SchemaRegistry) -> Check:
-    declared, shown = sent.get(PAYLOAD_SEMANTIC_ID.lower()), sent.get(PAYLOAD_DISCLOSURE.lower())
-    if declared is not None and declared != agreed:
-        return Check(ok=False, detail=f"the payload is declared as {declared[:200]}; agreed was {agreed}")
-    try:
-        if shown is None:
-            found, how = faults(agreed, value, registry), ""
-        else:
-            found, how = view_faults(agreed, value, read_classes(shown), registry), f", showing {shown[:200]}"
-    except ConnectorError as fault:
-        return Check(ok=False, detail=fault.reason)
-    if found:
-        more = "" if len(found) == 1 else f" (the first of {len(found)} faults)"
-        return Check(ok=False, detail=f"{found[0].text}{more}")
-    return Check(ok=True, detail=f"fits {agreed}{how}")

@@ -12,7 +12,20 @@ from typing import Any, Final, Self
 
 from connector.protocol.errors import Invalid, PeerError
 from connector.protocol.messages import envelope
-from connector.protocol.reading import at, checked, code, items, obj, objects, optional_text, reasons, text, typed
+from connector.protocol.reading import (
+    MAX_TEXT,
+    at,
+    checked,
+    code,
+    items,
+    obj,
+    objects,
+    optional_text,
+    plain,
+    reasons,
+    text,
+    typed,
+)
 from connector.protocol.vocabulary import CONTEXT, DCAT, DSPACE, EDC, EDC_CONTEXT, ODRL
 
 MAX_DEPTH: Final = 8
@@ -171,6 +184,11 @@ class DatasetView:
     """Everything else that stands beside the dataset's `@id`, under the peer's keys."""
     endpoint_url: str | None = None
 
+    @property
+    def semantic_id(self) -> str | None:
+        """The aspect model of the data, if the peer says so; of several the first."""
+        return semantic_id_in(self.properties)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogView:
@@ -178,6 +196,15 @@ class CatalogView:
 
     participant_id: str
     datasets: tuple[DatasetView, ...]
+
+
+def semantic_id_in(properties: Mapping[str, Any]) -> str | None:
+    """The aspect model that a dataset's properties name (AAS, HasSemantics), with whatever prefix."""
+    for key, value in properties.items():
+        if key.rpartition("/")[2].rpartition(":")[2] == "semanticId":
+            named = (plain(item) for item in (value if isinstance(value, list) else [value]))
+            return next((item for item in named if isinstance(item, str) and 0 < len(item) <= MAX_TEXT), None)
+    return None
 
 
 def read_catalog(doc: object) -> CatalogView:

@@ -52,6 +52,7 @@ from connector.http.dsp import dsp_application
 from connector.identity.directory import Directory
 from connector.identity.mock import MockIdentity
 from connector.passport.credential import About, Issued
+from connector.passport.model_check import ModelCheck
 from connector.passport.report import Bundle, Report
 from connector.passport.sdjwt import SdJwt
 from connector.passport.verification import Verification
@@ -316,9 +317,11 @@ class NoProof(Notary):
         return Seal(json.dumps(payload).encode(), "digest", "signature")
 
     @override
-    async def verify(
-        self, body: bytes, headers: Mapping[str, str], *, signer: str, semantic_id: str | None
-    ) -> Verification:
+    async def check_model(self, body: bytes, headers: Mapping[str, str], semantic_id: str) -> ModelCheck:
+        raise AssertionError("nothing here has a model")
+
+    @override
+    async def verify(self, body: bytes, headers: Mapping[str, str], *, signer: str, model: ModelCheck) -> Verification:
         raise AssertionError("nothing here is verified")
 
     @override

@@ -1,12 +1,14 @@
 """Transfers, endpoint data references and fetched data through the API."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from connector.demo_data import PASSPORT_SEMANTIC_ID, passports
+from connector.demo_data import PASSPORT_SEMANTIC_ID, passports, tampered
+from connector.protocol.errors import Unreachable
 from tests.integration.management_world import (
     PEER_DSP,
     THEIRS,
@@ -15,6 +17,7 @@ from tests.integration.management_world import (
     World,
     contract_json,
     query_json,
+    said,
     world,
 )
 
@@ -229,6 +232,101 @@ async def test_what_is_no_json_comes_as_base64_and_without_a_verdict(here: World
     here.wire.answers["/public"] = Said(200, body, {"Content-Type": kind})
     got = await here.ok("POST", f"{TP}/{ident}/fetch", {})
     assert (got["encoding"], got["ok"], got["verification"]) == ("base64", None, None)
+    reason = f"the data is {kind} and not JSON" if kind == "image/png" else "nobody says which model this is"
+    assert got["model"]["verdict"] == "not checked"
+    assert got["model"]["reason"].startswith(reason)
+
+
+PLAIN = {"Content-Type": "application/json"}
+DATASET = "/catalog/datasets/their-asset"
+
+
+def dataset(semantic_id: str | None) -> Said:
+    named = {} if semantic_id is None else {"aas-semantics:semanticId": {"@id": semantic_id}}
+    return said(200, {"@id": "their-asset", "@type": "Dataset", **named})
+
+
+def asked(here: World) -> int:
+    """How often the provider was asked for the dataset."""
+    return sum(sent.url.endswith(DATASET) for sent in here.wire.sent)
+
+
+@pytest.mark.parametrize(
+    ("payload", "named", "verdict", "ok"),
+    [
+        (passports()[0], PASSPORT_SEMANTIC_ID, "valid", None),
+        (tampered()[0], PASSPORT_SEMANTIC_ID, "invalid", False),
+        (passports()[0], "urn:samm:example:1.0.0#None", "unknown model", None),
+        (passports()[0], None, "not checked", None),
+    ],
+)
+async def test_data_without_proof_is_held_to_the_model_that_the_catalog_names(
+    here: World, payload: object, named: str | None, verdict: str, ok: bool | None
+) -> None:
+    await here.contract()
+    ident = await here.pull()
+    here.wire.answers |= {"/public": Said(200, json.dumps(payload).encode(), PLAIN), DATASET: dataset(named)}
+    got = await here.ok("POST", f"{TP}/{ident}/fetch")
+    model = got["model"]
+    assert (model["verdict"], model["semanticId"], got["ok"], got["verification"]) == (verdict, named, ok, None)
+    assert model["namedBy"] == (None if named is None else "catalog")
+    assert [row["pointer"] for row in model["faults"]] == ([tampered()[1]] if ok is False else [])
+    await here.ok("POST", f"{TP}/{ident}/fetch")
+    assert asked(here) == 1
+    here.clock.at += 15 * 60_000
+    await here.ok("POST", f"{TP}/{ident}/fetch")
+    assert asked(here) == 2
+
+
+async def test_a_catalog_that_passed_by_is_not_asked_again(here: World) -> None:
+    await here.contract()
+    ident = await here.pull()
+    here.wire.answers |= {"/public": Said(200, b"{}", PLAIN), DATASET: dataset(PASSPORT_SEMANTIC_ID)}
+    body = {"@id": "their-asset", "counterPartyAddress": PEER_DSP, "counterPartyId": THEIRS}
+    await here.ok("POST", "/v3/catalog/dataset/request", {"@type": "DatasetRequest", **body})
+    got = await here.ok("POST", f"{TP}/{ident}/fetch")
+    assert (got["model"]["verdict"], got["model"]["namedBy"], asked(here)) == ("invalid", "catalog", 1)
+
+
+@pytest.mark.parametrize("answer", [Said(404), Unreachable("nobody is there")])
+async def test_a_catalog_that_does_not_answer_is_said_and_left_alone(here: World, answer: Said | Exception) -> None:
+    await here.contract()
+    ident = await here.pull()
+    here.wire.answers |= {"/public": Said(200, b"{}", PLAIN), DATASET: answer}
+    for _ in range(2):
+        got = await here.ok("POST", f"{TP}/{ident}/fetch")
+        assert (got["ok"], got["model"]["verdict"]) == (None, "not checked")
+        assert got["model"]["reason"].startswith("nobody says which model this is")
+    assert asked(here) == 1
+
+
+async def test_data_that_says_what_it_is_costs_no_question(here: World) -> None:
+    await here.contract()
+    ident = await here.pull()
+    here.wire.answers["/public"] = here.sealed(passports()[0], PASSPORT_SEMANTIC_ID)
+    got = await here.ok("POST", f"{TP}/{ident}/fetch")
+    assert (got["ok"], got["model"]["verdict"], got["model"]["namedBy"]) == (True, "valid", "payload")
+    got = await here.ok("POST", f"{TP}/{ident}/fetch", {"semanticId": PASSPORT_SEMANTIC_ID})
+    assert (got["ok"], got["model"]["verdict"], got["model"]["namedBy"]) == (True, "valid", "request")
+    here.wire.answers["/public"] = Said(200, b"a;b", {"Content-Type": "text/csv"})
+    await here.ok("POST", f"{TP}/{ident}/fetch")
+    assert asked(here) == 0
+
+
+async def test_data_that_contradicts_its_catalog_is_invalid_once_the_catalog_insists(here: World) -> None:
+    """The catalog is asked again first: the asset may have got another model since it was read."""
+    await here.contract()
+    ident = await here.pull()
+    other = "urn:samm:io.catenax.pcf:7.0.0#Pcf"
+    here.wire.answers |= {"/public": Said(200, b"{}", PLAIN), DATASET: dataset(other)}
+    await here.ok("POST", f"{TP}/{ident}/fetch")
+    here.wire.answers["/public"] = here.sealed(passports()[0], PASSPORT_SEMANTIC_ID)
+    got = await here.ok("POST", f"{TP}/{ident}/fetch")
+    assert (got["ok"], got["model"]["verdict"], got["model"]["semanticId"]) == (False, "invalid", other)
+    assert f"declared as {PASSPORT_SEMANTIC_ID}" in got["model"]["reason"]
+    here.wire.answers[DATASET] = dataset(PASSPORT_SEMANTIC_ID)
+    got = await here.ok("POST", f"{TP}/{ident}/fetch")
+    assert (got["ok"], got["model"]["verdict"], asked(here)) == (True, "valid", 3)
 
 
 async def test_fetch_that_fails_says_how(here: World) -> None:

@@ -142,7 +142,8 @@ def test_a_check_that_the_report_leaves_out_has_failed() -> None:
 
 def test_data_of_other_kinds_comes_as_bytes_and_unproven() -> None:
     fetched = Fetched.of({"contentType": "text/csv", "encoding": "base64", "payload": "YTti", "verification": None})
-    assert (fetched.payload, fetched.verified) == (b"a;b", None)
+    assert (fetched.payload, fetched.verified, fetched.ok) == (b"a;b", None, None)
+    assert (fetched.model.verdict, fetched.model.reason) == ("not checked", "the report does not say")
 
 
 def test_a_timeline_tells_what_could_not_be_delivered() -> None:

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from connector.demo_data import FOOTPRINT_SEMANTIC_ID, PASSPORT_SEMANTIC_ID, passports, tampered
 from connector.identity.keys import SigningKey, VerificationKey
 from connector.passport.canonical import canonical
+from connector.passport.model_check import check_model
 from connector.passport.signature import digest
 from connector.passport.verification import (
     CONTENT_DIGEST,
@@ -36,9 +37,8 @@ def resolve(kid: str) -> VerificationKey:
 
 
 def judged(body: bytes, headers: dict[str, str], semantic_id: str = PASSPORT_SEMANTIC_ID) -> Verification:
-    return verify_payload(
-        body, headers, expected_signer=MAKER, semantic_id=semantic_id, registry=bundled(), resolve=resolve
-    )
+    model = check_model(body, semantic_id, bundled(), declared=headers.get(PAYLOAD_SEMANTIC_ID))
+    return verify_payload(body, headers, expected_signer=MAKER, model=model, resolve=resolve)
 
 
 def without(name: str) -> dict[str, str]:

@@ -127,6 +127,7 @@ async def _receive(request: web.Request) -> web.Response:
         {
             "ok": got.ok,
             "verification": {name: {"ok": check.ok, "detail": check.detail} for name, check in checks.items()},
+            "model": got.model.to_json(),
             "report": got.report.to_json(),
             "bundle": got.bundle.to_json(),
         }

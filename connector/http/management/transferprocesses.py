@@ -117,7 +117,7 @@ async def _fetch(request: web.Request) -> web.Response:
 
 
 def fetched(got: fetch.Fetched) -> dict[str, Any]:
-    """`ok` is null for data that came without proof and was not expected to have one."""
+    """`ok` is null for data that came without proof, was not expected to have one, and shows no fault."""
     encoding, payload = _payload(got)
     return {
         "contentType": got.content_type,
@@ -125,7 +125,8 @@ def fetched(got: fetch.Fetched) -> dict[str, Any]:
         "encoding": encoding,
         "payload": payload,
         "verification": None if got.verification is None else _verification(got.verification),
-        "ok": None if got.verification is None else got.verification.ok,
+        "model": got.model.to_json(),
+        "ok": got.ok,
     }
 
 
