@@ -1,23 +1,24 @@
 """Many exchanges, one after the other and at once: from the catalog to the bytes and to the end of the transfer.
 
-An exchange counts when the bytes are right and both sides say that it is over. EDC takes a step back where a message of
-ours reaches it before it has stored our last answer; not one exchange may be lost by that. One that is lost is told
-with what EDC and our node say of it.
+An exchange counts when the bytes are right and both sides say that it is over; a refusal, when both say so. EDC takes a
+step back where a message of ours reaches it before it has stored our last answer; not one exchange may be lost by that.
+One that is lost is told with what EDC and our node say of it.
 """
 
 import asyncio
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from connector.client import ApiError
+from connector.client import ApiError, Offer
 from tests.interop.backend import content_of
 from tests.interop.directions import Direction
 from tests.interop.edc import COMPLETED, OVER
 from tests.interop.matrix import Case, Wrong, must
+from tests.interop.scene import OPEN, PAST, dated
 
 ROW: Final = 200
 BURST: Final = 100
@@ -30,9 +31,20 @@ SHOWN: Final = 5
 
 
 def cases(way: Direction) -> Iterator[Case]:
-    """In a row, then at once."""
-    yield Case(way.group, f"{ROW} exchanges in a row", partial(many, way, ROW, 1), LIMIT_S)
-    yield Case(way.group, f"{BURST} exchanges, {IN_FLIGHT} in flight", partial(many, way, BURST, IN_FLIGHT), LIMIT_S)
+    """In a row, then at once; and refusals, where we give them at once."""
+
+    def case(name: str, exchange: Exchange, count: int, in_flight: int) -> Case:
+        return Case(way.group, f"{count} {name}", partial(many, way, exchange, count, in_flight), LIMIT_S)
+
+    exchange = consumed if way.group == "we-consume" else provided
+    yield case("exchanges in a row", exchange, ROW, 1)
+    yield case(f"exchanges, {IN_FLIGHT} in flight", exchange, BURST, IN_FLIGHT)
+    if exchange is provided:
+        yield case("refusals in a row", refused, BURST, 1)
+
+
+Exchange = Callable[[Direction, str], Awaitable[None]]
+"""What is done many times with an asset. Raises Wrong or ApiError where it does not end as it must."""
 
 
 @dataclass(slots=True)
@@ -49,10 +61,9 @@ class Tally:
         return "\n".join([text, *self.lost[:SHOWN]])
 
 
-async def many(way: Direction, count: int, in_flight: int) -> str:
+async def many(way: Direction, exchange: Exchange, count: int, in_flight: int) -> str:
     """Raise Wrong if one is lost."""
-    asset = await way.offer()
-    exchange = consumed if way.group == "we-consume" else provided
+    asset = await way.offer(contract=dated("gteq", PAST))
     tally, slots = Tally(), asyncio.Semaphore(in_flight)
 
     async def one() -> None:
@@ -96,3 +107,17 @@ async def provided(way: Direction, asset: str) -> None:
     await edc.client.transfers.terminate(transfer, "done")
     await edc.transfer_at(transfer, *OVER, seconds=EACH_S)
     await ours.transfer_at(await ours.twin("transferprocesses", transfer), "TERMINATED", seconds=EACH_S)
+
+
+async def refused(way: Direction, asset: str) -> None:
+    """EDC asks on terms that we do not offer: we end it as soon as we have answered, and EDC knows."""
+    edc, ours = way.on.edc, way.on.ours
+    offer = await edc.offer_of(way.provider, asset)
+    negotiation = await edc.client.negotiations.start(way.provider, Offer(offer.id, asset, OPEN))
+    try:
+        await edc.negotiation_at(negotiation, "TERMINATED", seconds=EACH_S)
+    except Wrong as wrong:
+        found = await ours.twin("contractnegotiations", negotiation)
+        said = (await ours.client.negotiations.timeline(found)).history
+        raise Wrong(f"{wrong}; our timeline: {', '.join(f'{entry.at} {entry.what}' for entry in said)}") from wrong
+    await ours.negotiation_at(await ours.twin("contractnegotiations", negotiation), "TERMINATED", seconds=EACH_S)

@@ -4,16 +4,14 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from connector.client import ApiError, Offer
 from tests.interop.directions import Direction, WeConsume, WeProvide
 from tests.interop.edc import until
 from tests.interop.exchanging import REFUSED, running
 from tests.interop.matrix import Case, must
-from tests.interop.scene import OPEN, dated, named, nobody
-
-PAST: Final = "2020-01-01T00:00:00Z"
+from tests.interop.scene import OPEN, PAST, dated, named, nobody
 
 
 def consuming(way: WeConsume) -> Iterator[Case]:

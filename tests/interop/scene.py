@@ -15,6 +15,7 @@ from tests.interop.matrix import must
 from tests.interop.ours import Ours
 
 OPEN: Final = {"@type": "Set", "permission": [{"action": "use"}]}
+PAST: Final = "2020-01-01T00:00:00Z"
 
 
 def dated(operator: str, moment: str) -> dict[str, Any]:
