@@ -23,6 +23,8 @@ from connector.identity.presentations import sign_presentation
 from connector.identity.proofs import ASSERTING
 from connector.identity.status_list import StatusList
 from tests.integration.authority_world import BPN, OTHER_BPN, AuthorityWorld, Holder, authority_world
+from tests.integration.dcp_cases import case, proving
+from tests.integration.dcp_world import forged
 
 
 @pytest.fixture
@@ -41,10 +43,12 @@ async def credentials_of(world: AuthorityWorld, *ids: str) -> list[VerifiableCre
 # --- discovery and metadata
 
 
+@case("is_6_2_endpointDiscovery")
 async def test_6_2_the_did_document_names_the_issuer_service(world: AuthorityWorld) -> None:
     assert service_endpoints(await world.document(), "IssuerService") == (f"{world.root}/issuer",)
 
 
+@case("is_6_7_issuerMetadata")
 async def test_6_7_metadata_is_for_everybody(world: AuthorityWorld) -> None:
     answer = await world.http.get(f"{world.root}/issuer/metadata")
     doc = await answer.json()
@@ -74,6 +78,7 @@ async def test_the_schemas_that_metadata_names_are_there_and_fit(world: Authorit
 # --- requests that are granted
 
 
+@case("is_6_4_1_credentialRequest")
 async def test_6_4_1_a_request_is_answered_with_its_place_and_the_credentials_come(world: AuthorityWorld) -> None:
     body = world.body("membership", "bpn")
     answer = await world.ask(body=body)
@@ -190,18 +195,24 @@ async def test_a_dismantler_gets_its_credential(world: AuthorityWorld) -> None:
 # --- requests that are refused
 
 
+@case("is_6_4_2_credentialRequest_noAuthHeader")
 async def test_6_4_2_no_header(world: AuthorityWorld) -> None:
     assert (await world.ask({})).status == 401
 
 
+@case("is_6_4_3_credentialRequest_noBearerPrefix")
 async def test_6_4_3_no_bearer_prefix(world: AuthorityWorld) -> None:
     assert (await world.ask({"Authorization": world.holder.token(world.did)})).status == 401
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"credentials": None}, {"credentials": []}, {"holderPid": None}, {"type": "CredentialOfferMessage"}],
-    ids=["6_4_4 no credentials", "empty credentials", "6_4_12 no holderPid", "another message"],
+    [
+        proving("is_6_4_4_credentialRequest_invalidBody", {"credentials": None}),
+        {"credentials": []},
+        proving("is_6_4_12_credentialRequest_missingHolderPid", {"holderPid": None}),
+        {"type": "CredentialOfferMessage"},
+    ],
 )
 async def test_6_4_4_a_body_that_lacks_something(world: AuthorityWorld, changes: dict[str, Any]) -> None:
     assert (await world.ask(body=world.body(**changes))).status == 400
@@ -224,15 +235,21 @@ async def test_an_id_that_is_not_in_the_metadata(world: AuthorityWorld) -> None:
     assert (await answer.json())["errors"][0]["path"] == "/credentials/1/id"
 
 
-BAD_TOKENS: dict[str, dict[str, Any]] = {
-    "6_5_6 expired": {"iat": -180, "exp": -60},
-    "6_4_7 issued in the future": {"iat": 60, "exp": 120},
-    "6_4_8 not yet valid": {"nbf": 60},
-    "6_4_9 another audience": {"aud": "did:web:somebody.example"},
-    "6_4_10 sub is not iss": {"sub": "did:web:somebody.example"},
-    "no jti": {"jti": None},
-    "lives for days": {"exp": 86_400},
+SOMEBODY = "did:web:somebody.example"
+BAD_TOKENS: dict[str, tuple[dict[str, Any], ...]] = {
+    "6_tokenExpired": ({"exp": -60}, {"iat": -180, "exp": -60}),
+    "7_iatInFuture": ({"iat": 60, "exp": 600}, {"iat": 60, "exp": 120}),
+    "8_nbfViolated": ({"nbf": 60, "exp": 600},),
+    "8_invalidAud": ({"aud": SOMEBODY},),
+    "10_issNotEqualSub": ({"iss": SOMEBODY}, {"sub": SOMEBODY}),
 }
+"""What is wrong with a holder's token, by the ends of the cases' names: as the kit has it, and nothing but that."""
+
+
+def cases(end: str) -> pytest.MarkDecorator:
+    """The cases of this end: of requests (6.4) and of looking at them (6.8)."""
+    number, _, what = end.partition("_")
+    return case(f"is_6_4_{number}_credentialRequest_{what}", f"is_6_8_{number}_credentialStatusRequest_{what}")
 
 
 def timed(changes: dict[str, Any]) -> dict[str, Any]:
@@ -241,26 +258,38 @@ def timed(changes: dict[str, Any]) -> dict[str, Any]:
     return {name: now_s + value if name in ("iat", "exp", "nbf") else value for name, value in changes.items()}
 
 
-@pytest.mark.parametrize("changes", BAD_TOKENS.values(), ids=BAD_TOKENS)
-async def test_a_bad_token_opens_neither_request_nor_status(world: AuthorityWorld, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        *(pytest.param(tokens, marks=cases(end), id=end) for end, tokens in BAD_TOKENS.items()),
+        pytest.param(({"jti": None}, {"exp": 86_400}, {"vp": {}}), id="no jti, lives for days, a presentation"),
+    ],
+)
+async def test_a_bad_token_opens_neither_request_nor_status(
+    world: AuthorityWorld, tokens: tuple[dict[str, Any], ...]
+) -> None:
     location = (await world.ask()).headers["Location"]
-    assert (await world.ask(world.bearer(**timed(changes)))).status == 401
-    assert (await world.look(location, world.bearer(**timed(changes)))).status == 401
+    for changes in tokens:
+        assert (await world.ask(world.bearer(**timed(changes)))).status == 401
+        assert (await world.look(location, world.bearer(**timed(changes)))).status == 401
+    assert len(await world.operator.get("/requests")) == 1
 
 
-async def test_6_4_5_a_request_with_a_token_by_another_key(world: AuthorityWorld) -> None:
-    assert (await world.ask(world.bearer(key=SigningKey.generate(world.holder.did)))).status == 401
-
-
-async def test_6_8_5_a_status_request_with_a_token_by_another_key(world: AuthorityWorld) -> None:
+@cases("5_tokenSignedWithWrongKey")
+async def test_nor_does_a_token_by_another_key(world: AuthorityWorld) -> None:
     location = (await world.ask()).headers["Location"]
-    assert (await world.look(location, world.bearer(key=SigningKey.generate(world.holder.did)))).status == 401
+    unknown, false = SigningKey.generate(world.holder.did), forged(world.holder.key)
+    assert (await world.look(location, world.bearer(key=unknown))).status == 401
+    assert (await world.look(location, world.bearer(key=false))).status == 401
+    assert (await world.ask(world.bearer(key=false))).status == 401
+    assert len(await world.operator.get("/requests")) == 1
 
 
+@case("is_6_4_11_credentialRequest_jtiAlreadyUsed")
 async def test_6_4_11_a_token_that_was_used_before(world: AuthorityWorld) -> None:
-    headers = world.bearer()
-    assert (await world.ask(headers)).status == 201
-    assert (await world.ask(headers)).status == 401
+    headers, body = world.bearer(), world.body()
+    assert (await world.ask(headers, body)).status == 201
+    assert (await world.ask(headers, body)).status == 401
 
 
 async def test_who_is_not_in_the_register_gets_nothing(world: AuthorityWorld) -> None:
@@ -294,6 +323,7 @@ async def test_refused_tokens_of_one_address_are_limited(tmp_path: Path, monkeyp
 # --- the status of a request
 
 
+@case("is_6_8_1_credentialStatusRequest")
 async def test_6_8_1_the_holder_sees_how_far_its_request_is(world: AuthorityWorld) -> None:
     body = world.body()
     location = (await world.ask(body=body)).headers["Location"]
@@ -303,20 +333,24 @@ async def test_6_8_1_the_holder_sees_how_far_its_request_is(world: AuthorityWorl
     assert (doc["holderPid"], doc["issuerPid"]) == (body["holderPid"], location.rpartition("/")[2])
 
 
+@case("is_6_8_2_credentialStatusRequest_noAuthHeader", "is_6_8_3_credentialStatusRequest_noBearerPrefix")
 async def test_6_8_2_and_3_no_header_and_no_prefix(world: AuthorityWorld) -> None:
     location = (await world.ask()).headers["Location"]
     assert (await world.look(location, {})).status == 401
     assert (await world.look(location, {"Authorization": world.holder.token(world.did)})).status == 401
 
 
+@case("is_6_8_11_credentialStatusRequest_jtiAlreadyUsed")
 async def test_6_8_11_a_token_that_was_used_before(world: AuthorityWorld) -> None:
-    headers = world.bearer()
-    location = (await world.ask(headers)).headers["Location"]
-    assert (await world.look(location, headers)).status == 401
+    asked, looked = world.bearer(), world.bearer()
+    location = (await world.ask(asked)).headers["Location"]
+    assert [(await world.look(location, headers)).status for headers in (asked, looked, looked)] == [401, 200, 401]
 
 
+@case("is_6_8_12_credentialStatusRequest_requestIdNotFound")
 async def test_6_8_12_a_request_that_does_not_exist(world: AuthorityWorld) -> None:
-    assert (await world.look(f"{world.root}/issuer/requests/{uuid.uuid4()}")).status == 404
+    for identifier in ("not-exist", uuid.uuid4()):
+        assert (await world.look(f"{world.root}/issuer/requests/{identifier}")).status == 404
 
 
 async def test_others_do_not_learn_that_a_request_exists(world: AuthorityWorld) -> None:
