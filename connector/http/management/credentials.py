@@ -3,17 +3,17 @@
 Credentials come later than the request's answer: the issuer delivers them to the wallet when it has decided.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
 
 from connector.exchange import credentials
-from connector.exchange.ports import Holder
-from connector.exchange.query import QuerySpec
-from connector.exchange.records import Asked, Held, HeldCredential
+from connector.exchange.ports import Holder, Tx
+from connector.exchange.query import Criterion, QuerySpec
+from connector.exchange.records import Asked, CredentialRequest, Held, HeldCredential
 from connector.http.management import reading, views
 from connector.http.management.border import NODE, WAITER, answer
-from connector.http.management.lists import one
 from connector.http.management.waiting import wanted
 from connector.protocol.errors import Conflict, Invalid
 
@@ -66,7 +66,14 @@ async def _asked(request: web.Request) -> web.Response:
             return (await store.read(lambda tx: tx.credential_requests.get(ident))).state in states
 
         await request.app[WAITER].wait_until(ident, there, seconds)
-    return await one(request, lambda tx: tx.credential_requests, views.credential_request)
+    return answer(views.credential_request(await store.read(lambda tx: _explained(tx, ident))))
+
+
+def _explained(tx: Tx, ident: str) -> CredentialRequest:
+    """The request; while it waits for its issuer, with what the last attempt has met. Raise NotFound."""
+    found = tx.credential_requests.get(ident)
+    waiting = tx.outbox.query(QuerySpec(criteria=(Criterion("topic", "=", ident),), limit=1))
+    return replace(found, error=found.error or next((message.last_error for message in waiting), None))
 
 
 async def _status(request: web.Request) -> web.Response:
