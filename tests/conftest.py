@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let `-k` find a test by the names of the conformance cases that it proves."""
+    for item in items:
+        for mark in item.iter_markers("dcp_case"):
+            item.extra_keyword_matches.update(mark.args)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The official artefacts that are tested against; they are no part of this project."""

@@ -124,4 +124,4 @@ def case(*names: str) -> pytest.MarkDecorator:
 
 def proving(name: str, *values: object) -> pytest.ParameterSet:
     """A row of a parametrised test that proves this case."""
-    return pytest.param(*values, marks=case(name))
+    return pytest.param(*values, marks=case(name), id=name)

@@ -2,7 +2,7 @@
 
 The kit that can be had is a release candidate that contradicts DCP 1.0 in some cases. Those are named below with the
 reason; they are run and reported, and no reason to fail. Nothing in the node knows the kit, and nothing is loosened for
-it: what these cases are about is tested in tests/integration/test_dcp_verifier.py, with exact answers.
+it: all 85 cases are tested as DCP 1.0 has them, with exact answers (tests/integration/dcp_cases.py).
 
 The kit takes every refusal for the right one. So what the node wrote about its refusals is counted and printed.
 """
