@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 import orjson
@@ -15,16 +15,14 @@ import orjson
 from connector.cli.connection import on_node
 from connector.cli.consume import faults
 from connector.cli.find import find
-from connector.cli.publish import JSON_FILE, read_json
+from connector.cli.publish import JSON_FILE, policy_named, read_json
 from connector.cli.terminal import Said, json_option, refusals, say
-from connector.client import Client, For, ModelVerdict, template
+from connector.client import Client, For, ModelVerdict
 from connector.identity.did import keys_in
 from connector.passport.audiences import lattice
 from connector.passport.diff import changes
 from connector.passport.disclosure import class_map
 from connector.passport.report import KIND, Bundle, verify
-
-_NO_PARTNERS: Final = "open"
 
 
 @click.group()
@@ -42,12 +40,16 @@ passport.add_command(find)
     "readers",
     multiple=True,
     metavar="AUDIENCE[:PURPOSE][=BPN,...]",
-    help="Who may have it, as interest:recycle=BPNL... or partner:cx.circular.dpp:1=BPNL...; without BPNs it is for"
-    " all that the policy lets in. Repeatable.",
+    help="Who may have it: those named, as partner:cx.circular.dpp:1=BPNL..., or all of an audience on the terms that"
+    " come with the connector for it, as interest:recycle, authority:surveillance or public. Repeatable.",
 )
 @click.option("--disclose", "classes", multiple=True, help="For partners: only these disclosure classes. Repeatable.")
-@click.option("--policy", help="The terms: the id of a policy of this node.  [default: the partners named]")
-@click.option("--access", help="Who may see the offer: the id of a policy.  [default: as --policy]")
+@click.option(
+    "--policy",
+    help="The terms: a template (see `connector policy templates`), a file with an ODRL policy, or the id of a policy"
+    " of this node.  [default: the BPNs named with --for, else what fits the audience]",
+)
+@click.option("--access", help="Who may see the offer, in the same forms.  [default: what goes with the terms]")
 @click.option("--date", "day", help="The day at which it has to be complete, as 2027-02-18.  [default: today]")
 @on_node
 async def publish(
@@ -64,30 +66,45 @@ async def publish(
     A passport that does not fit its aspect model, or is not complete, is refused; then nothing has changed.
     """
     offers = [_for(reader, classes, policy, access) for reader in readers]
-    done = await client.passports.publish(read_json(file), offers, date=day)
+    done = await client.passports.publish(read_json(file), [offer for offer, _ in offers], date=day)
     what = "published" if done["new"] else "unchanged:"
     lines = [f"{what} version {done['version']} of {done['@id']}, serial number {done['serial']}"]
     complete = done["completeness"]
     lines.append(f"complete for {complete['category']} at {complete['date']} ({complete['points']} points)")
     lines += [f"early: {p['number']} {p['name']} is filled, but not due yet" for p in complete["early"]]
-    lines += [f"offered as {name}" for name in done["offers"]]
+    rows = zip(done["offers"], offers, strict=True)
+    lines += [f"offered as {name}{f' ({terms})' if terms else ''}" for name, (_, terms) in rows]
     return Said(done, lines)
 
 
-def _for(text: str, classes: tuple[str, ...], policy: str | None, access: str | None) -> For:
-    """One --for. Purposes may hold colons (cx.circular.dpp:1), so only the first one ends the audience."""
+def _for(text: str, classes: tuple[str, ...], policy: str | None, access: str | None) -> tuple[For, str]:
+    """One --for, and the templates it is on if it names nobody and no policy is given.
+
+    Purposes may hold colons (cx.circular.dpp:1), so only the first one ends the audience.
+    """
     reader, _, named = text.partition("=")
     audience, _, purpose = reader.partition(":")
     partners = [bpn.strip() for bpn in named.split(",") if bpn.strip()]
-    if lattice().rule(audience, purpose) is None:
+    rule = lattice().rule(audience, purpose)
+    if rule is None:
         raise click.UsageError(f"--for {reader}: nobody is called that; known are {', '.join(lattice().names())}")
     if partners and policy is not None:
         raise click.UsageError("--for names partners and --policy names a policy: use one of them")
-    if not partners and policy is None and audience != "public":
-        raise click.UsageError(f"--for {text}: who? Name BPNs after =, or the policy that lets them in with --policy")
-    terms: str | dict[str, Any] = policy or (template("by-bpn", partners) if partners else template(_NO_PARTNERS))
     opened = classes if classes and audience == "partner" else None
-    return For(audience, purpose, access or terms, terms, opened)
+    said = ""
+    if partners:
+        policy, guard = "by-bpn", access or "by-bpn"
+    elif policy is not None:
+        guard = access or policy
+    elif rule.terms is not None:
+        policy, guard = rule.terms.usage, access or rule.terms.access
+        said = f"access {guard}, usage {policy}"
+    else:
+        raise click.UsageError(
+            f"--for {text}: who? No credential proves this audience, so name BPNs after =, or the policy that lets them"
+            " in with --policy"
+        )
+    return For(audience, purpose, policy_named(guard, partners), policy_named(policy, partners), opened), said
 
 
 @passport.command()

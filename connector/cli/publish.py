@@ -1,6 +1,7 @@
 """What a provider does: publish payloads, offer assets, look after them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,10 @@ async def offer(
 def _terms(
     policy: str, access: str | None, partners: tuple[str, ...]
 ) -> tuple[str | dict[str, Any], str | dict[str, Any]]:
-    return _policy(policy, partners), _policy(access or policy, partners)
+    return policy_named(policy, partners), policy_named(access or policy, partners)
 
 
-def _policy(text: str, partners: tuple[str, ...]) -> str | dict[str, Any]:
+def policy_named(text: str, partners: Sequence[str] = ()) -> str | dict[str, Any]:
     """A policy from a file or a template, or the id of one that the node has."""
     if text in {known.name for known in templates()}:
         return template(text, partners if names_partners(text) else ())

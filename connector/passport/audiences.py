@@ -40,12 +40,21 @@ EVERYBODY: Final = Reading("public")
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """The templates (`connector.policy.templates`) that let an audience in: who sees the offer, and what it may do."""
+
+    access: str
+    usage: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """What an audience has for a purpose. `by_contract`: only if a contract names it."""
+    """What an audience has for a purpose. `by_contract`: only if a contract names it. `terms`: None if none fit."""
 
     classes: frozenset[str]
     by_contract: frozenset[str] = frozenset()
     one_battery: bool = False
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,10 @@ class Lattice:
         try:
             rules = {
                 (audience, purpose): Rule(
-                    frozenset(row["classes"]), frozenset(row.get("by_contract", ())), bool(row.get("one_battery"))
+                    frozenset(row["classes"]),
+                    frozenset(row.get("by_contract", ())),
+                    bool(row.get("one_battery")),
+                    Terms(**row["terms"]) if "terms" in row else None,
                 )
                 for audience, entry in doc["audiences"].items()
                 for purpose, row in entry["purposes"].items()

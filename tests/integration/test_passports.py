@@ -157,6 +157,25 @@ async def test_a_group_sees_what_it_is_offered_until_it_is_left(nodes: World) ->
         await nodes.fetch(OEM, serial())
 
 
+async def test_an_authority_in_the_group_reads_on_the_ready_terms_until_it_is_taken_out(
+    nodes: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "passport.json"
+    file.write_text(json.dumps(passport()))
+    url = f"{nodes[MAKER].running.management.url}/management"
+    publishing = ("passport", "publish", file, "--for", "authority:surveillance")
+    code, said = await command({"CONNECTOR_URL": url, "CONNECTOR_API_KEY": KEY}, *publishing)
+    assert (code, "(access access-authority, usage authority-usage)" in said) == (0, True), said
+    with pytest.raises(ApiError, match="offers no passport"):
+        await nodes.fetch(AUTHORITY, serial())
+    member = {"@id": nodes[AUTHORITY].bpn, "groups": ["authorities"]}
+    await nodes[MAKER].client.api.post("/v3/business-partner-groups", member)
+    assert (await nodes.fetch(AUTHORITY, serial()))["bundle"]["aspect"] == expected(AUTHORITY)
+    await nodes[MAKER].client.api.put("/v3/business-partner-groups", member | {"groups": []})
+    with pytest.raises(ApiError, match="offers no passport"):
+        await nodes.fetch(AUTHORITY, serial())
+
+
 async def test_a_withdrawn_offer_takes_its_classes_from_agreements_on_it(nodes: World) -> None:
     maker = nodes[MAKER].client
     published = await maker.passports.publish(passport(), nodes.offers)

@@ -8,6 +8,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from connector.cli import main
+from connector.cli.passport import _for
+from connector.client import template
+from connector.client.offering import names_partners
 from connector.demo_data import passports
 from connector.identity.did import did_document
 from tests.unit.passport_world import KEY, MAKER, OTHER, RECYCLER, bundle, passport
@@ -93,7 +96,8 @@ class TestPublish:
         ("options", "said"),
         [
             (["--for", "king=BPNL1"], "known are public, interest:dismantle"),
-            (["--for", "interest:recycle"], "who?"),
+            (["--for", "interest:repair"], "who? No credential proves this audience"),
+            (["--for", "partner:cx.circular.dpp:1"], "who?"),
             (["--for", "interest:recycle=BPNL1", "--policy", "p"], "use one of them"),
         ],
     )
@@ -101,3 +105,42 @@ class TestPublish:
         done = run("publish", write(tmp_path / "p.json", passports()[0]), *options)
         assert done.exit_code == 2
         assert said in done.output
+
+    @pytest.mark.parametrize(
+        ("text", "options", "access", "usage", "said"),
+        [
+            ("public", {}, "open", "open", "access open, usage open"),
+            (
+                "interest:recycle",
+                {},
+                "access-recycler",
+                "passport-usage",
+                "access access-recycler, usage passport-usage",
+            ),
+            (
+                "authority:surveillance",
+                {},
+                "access-authority",
+                "authority-usage",
+                "access access-authority, usage authority-usage",
+            ),
+            ("interest:recycle=BPNL1,BPNL2", {}, "by-bpn", "by-bpn", ""),
+            ("interest:recycle", {"policy": "ours"}, "ours", "ours", ""),
+            ("interest:recycle", {"policy": "passport-usage", "access": "ours"}, "ours", "passport-usage", ""),
+            ("interest:recycle", {"access": "ours"}, "ours", "passport-usage", "access ours, usage passport-usage"),
+            ("interest:repair=BPNL1", {"access": "access-partners"}, "access-partners", "by-bpn", ""),
+            ("interest:repair", {"policy": "open"}, "open", "open", ""),
+        ],
+    )
+    def test_an_audience_gets_its_ready_terms_and_explicit_ones_win(
+        self, text: str, options: dict[str, str], access: str, usage: str, said: str
+    ) -> None:
+        made, told = _for(text, (), options.get("policy"), options.get("access"))
+        audience, _, purpose = text.partition("=")[0].partition(":")
+        partners = [bpn for bpn in text.partition("=")[2].split(",") if bpn]
+
+        def meant(name: str) -> object:
+            return name if name == "ours" else template(name, partners if names_partners(name) else ())
+
+        assert (made.audience, made.purpose) == (audience, purpose)
+        assert (made.access, made.contract, told) == (meant(access), meant(usage), said)

@@ -34,10 +34,30 @@ def test_every_command_on_the_page_exists_with_its_options(
     assert command.make_context("it", arguments).params
 
 
+def table(first: str) -> list[list[str]]:
+    """The rows of the table whose first column is called so, header and rule included."""
+    begun = PAGE.split("\n\n")
+    (found,) = [block for block in begun if block.startswith(f"| {first} |")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in found.splitlines()]
+
+
+def test_the_table_of_ready_terms_is_the_one_of_the_commands() -> None:
+    _, _, *rows = table("`--for`")
+    said = {
+        reader.strip("` "): tuple(re.findall(r"`([\w-]+)`$", cell)[0] for cell in cells)
+        for readers, *cells in rows
+        for reader in readers.split(",")
+    }
+    rules = lattice().rules.items()
+    assert said == {
+        f"{audience}:{purpose}".rstrip(":"): (rule.terms.access, rule.terms.usage)
+        for (audience, purpose), rule in rules
+        if rule.terms is not None
+    }
+
+
 def test_the_table_of_audiences_is_the_lattice() -> None:
-    header, _, *rows = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("|")
-    ]
+    header, _, *rows = table("Class")
     purposes = {
         "everybody": ("public", ""),
         "interest": ("interest", "recycle"),

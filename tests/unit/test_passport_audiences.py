@@ -4,8 +4,12 @@ from itertools import permutations
 
 import pytest
 
-from connector.passport.audiences import EVERYBODY, Lattice, Reading, lattice
+from connector.passport.audiences import EVERYBODY, Lattice, Reading, Terms, lattice
 from connector.passport.disclosure import COMMERCIAL, class_map
+from connector.policy.circumstances import Circumstances, Counterparty, ProvenCredential
+from connector.policy.evaluate import evaluate
+from connector.policy.parse import parse_policy
+from connector.policy.templates import template_policy, templates
 from connector.protocol.errors import Invalid
 from tests.unit.passport_world import AUTHORITY, PARTNER, PASSPORT_ID, RECYCLER
 
@@ -90,3 +94,47 @@ def test_a_table_that_lacks_something_is_refused() -> None:
     for doc in docs:
         with pytest.raises(Invalid, match="lacks"):
             Lattice.parse(doc)
+
+
+MEMBER, GOVERNANCE, DISMANTLER = (
+    ProvenCredential(None, (f"{kind}Credential",), "did:web:authority", {"contractVersion": "1.0"}, None)
+    for kind in ("Membership", "DataExchangeGovernance", "Dismantler")
+)
+NOBODY = Counterparty("did:web:x", None, {})
+RECYCLING = Counterparty("did:web:x", "BPNL00000000EXMP", {}, (MEMBER, GOVERNANCE, DISMANTLER))
+NO_DISMANTLER = Counterparty("did:web:x", "BPNL00000000EXMP", {}, (MEMBER, GOVERNANCE))
+SURVEYING = Counterparty("did:web:x", None, {}, groups=frozenset({"authorities"}))
+
+
+def let_in(terms: Terms, party: Counterparty) -> bool:
+    """Whether both policies of an offer permit a counterparty what they are for."""
+    asked = ((terms.access, Circumstances("catalog", party, 0)), (terms.usage, Circumstances("negotiation", party, 0)))
+    return all(evaluate(parse_policy(template_policy(name)), at).permitted for name, at in asked)
+
+
+@pytest.mark.parametrize(
+    ("audience", "purpose", "party", "others"),
+    [
+        ("public", "", NOBODY, ()),
+        ("interest", "recycle", RECYCLING, (NOBODY, NO_DISMANTLER, SURVEYING)),
+        ("interest", "dismantle", RECYCLING, (NOBODY, NO_DISMANTLER, SURVEYING)),
+        ("authority", "surveillance", SURVEYING, (NOBODY, RECYCLING)),
+    ],
+)
+def test_the_ready_terms_of_an_audience_let_it_in_and_nobody_else(
+    audience: str, purpose: str, party: Counterparty, others: tuple[Counterparty, ...]
+) -> None:
+    rule = lattice().rules[audience, purpose]
+    assert rule.terms is not None
+    assert let_in(rule.terms, party)
+    assert [other for other in others if let_in(rule.terms, other)] == []
+
+
+def test_ready_terms_are_templates_of_that_use_and_only_of_who_can_prove_itself() -> None:
+    uses = {template.name: template.use for template in templates()}
+    ready = {key: rule.terms for key, rule in lattice().rules.items() if rule.terms is not None}
+    assert {audience for audience, _ in ready} == {"public", "interest", "authority"}
+    assert {purpose for audience, purpose in ready if audience == "interest"} == {"dismantle", "recycle"}
+    for terms in ready.values():
+        assert uses[terms.access] in {"access", "both"}
+        assert uses[terms.usage] in {"usage", "both"}
