@@ -34,6 +34,8 @@ REQUESTS_A_DAY: Final = 200
 """Of one holder."""
 UNDELIVERED: Final = 32
 """Of one holder: repeats are delivered again, and a wallet that is not there must not fill the register."""
+KEPT_DAYS: Final = 90
+"""How long requests are known: as their holders see them, and for repeats."""
 STORAGE_PATH: Final = "/credentials"
 OFFERS_PATH: Final = "/offers"
 DAY_MS: Final = 86_400_000
@@ -119,6 +121,7 @@ def take_request(tx: Tx, asked: Asked, office: Office, chance: Chance) -> Reques
         received=chance.now,
         reason=f"the register does not say that you may have: {', '.join(lacking)}" if lacking else None,
     )
+    tx.forget_requests(chance.now - KEPT_DAYS * DAY_MS)  # here, so that nothing has to look for them
     tx.add_request(request)
     issued = [] if lacking else [issue(tx, member, w, office, chance, request.issuer_pid) for w in wanted]
     _deliver(tx, request, issued, asked, chance)

@@ -3,6 +3,8 @@
 A request is a fact in the database and a message in the outbox, so it survives a crash and is repeated until the issuer
 has taken it; the credentials come later, in a message of the issuer's. Each has one timer: at four fifths of the life
 it has left, the issuer is asked for the next one, and again at four fifths of what is left then, until it has ended.
+
+Requests that were decided long ago are forgotten when the next one is made: nothing has to look for them.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,6 +25,8 @@ KIND: Final = "credential"
 SHORTEST_MS: Final = 60_000
 """A renewal that would be due sooner than this is not worth asking for: the credential simply ends."""
 MAX_WANTED: Final = 64
+KEPT_MS: Final = 90 * 24 * 3600 * 1000
+"""How long a request is kept after it was decided."""
 MAX_CURRENT: Final = 512
 """Credentials in force that are looked at; a participant has about five."""
 _CURRENT: Final = QuerySpec(criteria=(Criterion("state", "=", Held.ISSUED),), limit=MAX_CURRENT, descending=True)
@@ -41,11 +45,19 @@ def ask(
     for known in tx.credential_requests.query(QuerySpec(criteria=criteria, descending=True)):
         if set(names) <= set(known.wanted) and _on_its_way(tx, known, now) and code is None:
             return known
+    _forget(tx, now - KEPT_MS)
     request = CredentialRequest(ids(), now, now, issuer, Asked.REQUESTED, names)
     tx.credential_requests.add(request)
     body = orjson.dumps({"code": code})
     tx.send(Outgoing(ids(), now, request.id, KIND, "REQUEST", issuer, body, audience=issuer, due_at=now))
     return request
+
+
+def _forget(tx: Tx, before: int) -> None:
+    """Drop requests that were decided before this time (ms); more of them than are made."""
+    criteria = (Criterion("updatedAt", "<", before), Criterion("state", "!=", Asked.REQUESTED))
+    for old in tx.credential_requests.query(QuerySpec(criteria=criteria)):
+        tx.credential_requests.delete(old.id)
 
 
 def _on_its_way(tx: Tx, request: CredentialRequest, now: int) -> bool:

@@ -203,6 +203,27 @@ async def test_an_id_that_is_named_twice_is_issued_once(register: Register, offi
     assert len(await register.run(lambda tx: tx.credentials())) == 1
 
 
+async def test_a_request_is_known_for_ninety_days(register: Register, office: Office) -> None:
+    await register.run(lambda tx: tx.put_member(MEMBER))
+
+    numbers = count()
+
+    async def ask(pid: str, now: int) -> Request:
+        at = Chance(now=now, ids=lambda: f"id-{next(numbers)}", below=lambda _: next(numbers))
+        return await register.run(lambda tx: take_request(tx, asked(pid=pid), office, at))
+
+    first = await ask("first", NOW)
+    assert await ask("first", NOW + 90 * DAY) == first, "a repeat is decided once"
+    await ask("second", NOW + 90 * DAY)
+    assert await register.run(lambda tx: tx.request(first.issuer_pid)) == first
+    third = await ask("third", NOW + 90 * DAY + 1)
+    known = await register.run(lambda tx: tx.requests())
+    assert [request.holder_pid for request in known] == ["third", "second"]
+    assert third in known
+    issued = await register.run(lambda tx: tx.credentials())
+    assert first.issuer_pid in {each.issuer_pid for each in issued}, "what was issued stays"
+
+
 async def test_an_invitation_ends(register: Register, office: Office) -> None:
     await register.run(lambda tx: tx.put_member(INVITED))
     with pytest.raises(PeerError) as caught:

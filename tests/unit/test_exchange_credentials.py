@@ -81,6 +81,22 @@ async def test_a_request_that_was_taken_and_brought_nothing_is_made_again_later(
     assert await world.ask("A") != first
 
 
+async def test_requests_that_were_decided_long_ago_are_forgotten_with_the_next_one(world: World) -> None:
+    decided, refused, opened = await world.ask("A"), await world.ask("B"), await world.ask("C")
+    await world.take(held(world), holder_pid=decided)
+    await world.run(lambda tx: use.decided(tx, ISSUER, refused, "i-2", Asked.REJECTED, "no", now=world.now + 1000))
+
+    async def known() -> set[str]:
+        return {r.id for r in await world.run(lambda tx: tx.credential_requests.query(QuerySpec()))}
+
+    world.clock.tick(90 * 24 * 3600)
+    later = await world.ask("D")
+    assert await known() == {decided, refused, opened, later}
+    world.clock.tick(0.001)
+    last = await world.ask("E")
+    assert await known() == {refused, opened, later, last}, "one that is not decided yet stays, however old it is"
+
+
 async def test_a_delivery_before_the_receipt_keeps_its_outcome(world: World) -> None:
     asked = await world.ask("A")
     await world.take(held(world), holder_pid=asked)
