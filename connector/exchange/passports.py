@@ -23,7 +23,6 @@ from connector.passport.completeness import Completeness, completeness_table
 from connector.passport.credential import About
 from connector.passport.disclosure import class_map
 from connector.passport.sdjwt import digest_of
-from connector.policy.audience import audience
 from connector.protocol.errors import Conflict, Invalid
 from connector.protocol.vocabulary import EDC
 
@@ -227,12 +226,7 @@ def _offer(node: Node, tx: Tx, identity: Identity, offer: PassportOffer, number:
 
 
 def _twin(tx: Tx, identity: Identity, version: PassportVersion, offers: Sequence[PassportOffer]) -> Twin:
-    """Who may see an offer may find the twin; nobody else."""
-    policies = tx.policies.get_many(offer.access_policy_id for offer in offers)
-    partners: frozenset[str] | None = frozenset()
-    for definition in policies.values():
-        named = audience(definition.policy)
-        partners = None if partners is None or named is None else partners | named
+    """Who may see one of these offers may find the twin; nobody else."""
     return Twin(
         passport_id=identity.passport_id,
         asset_id=identity.passport_id,
@@ -240,5 +234,5 @@ def _twin(tx: Tx, identity: Identity, version: PassportVersion, offers: Sequence
         model=identity.model,
         manufacturer=identity.manufacturer,
         semantic_ids=(version.semantic_id,),
-        partners=partners,
+        policies=tuple(tx.policies.get_many(offer.access_policy_id for offer in offers).values()),
     )

@@ -36,6 +36,7 @@ from connector.passport.sdjwt import SdJwt
 from connector.passport.verification import Verification
 from connector.policy.circumstances import ProvenCredential
 from connector.protocol.transfer_messages import DataAddress
+from connector.twins.rules import AccessRule
 from connector.twins.shell import AssetLink, RegisteredShell
 from connector.twins.visibility import Reader
 
@@ -163,6 +164,18 @@ class TwinRepository(Repository[RegisteredShell], Protocol):
         """
         ...
 
+    def guard(self, policy_id: str, audience: frozenset[str] | None) -> None:
+        """Remember for whom an access policy of twins is (`policy.audience`), in place of what was known of it."""
+        ...
+
+    def guards(self, policy_id: str) -> bool:
+        """Whether twins have been published under this access policy."""
+        ...
+
+    def policies_for(self, bpn: str | None, groups: Collection[str]) -> list[str]:
+        """The access policies of twins that somebody can satisfy at all, by number or groups; to be judged yet."""
+        ...
+
 
 class Tx(Protocol):
     """One transaction. Nothing here can be awaited."""
@@ -180,6 +193,7 @@ class Tx(Protocol):
     payloads: Repository[Payload]
     passports: Repository[PassportVersion]
     twins: TwinRepository
+    rules: Repository[AccessRule]
     credentials: Repository[HeldCredential]
     credential_requests: Repository[CredentialRequest]
     outbox: Repository[Outgoing]
@@ -427,8 +441,8 @@ class Twin:
     """A published passport as its digital twin announces it.
 
     `passport_id` and `asset_id` name passport and asset; `serial` is the part instance's, `model` the manufacturer's
-    part id, `manufacturer` a BPNL. `semantic_ids` are the aspects that the asset serves; `partners` the BPNs that may
-    know of it, None for everybody.
+    part id, `manufacturer` a BPNL. `semantic_ids` are the aspects that the asset serves; `policies` the access policies
+    that decide, whenever somebody asks, who may know of it.
     """
 
     passport_id: str
@@ -437,7 +451,7 @@ class Twin:
     model: str
     manufacturer: str
     semantic_ids: tuple[str, ...]
-    partners: frozenset[str] | None
+    policies: tuple[PolicyDefinition, ...]
 
 
 class TwinRegistry(Protocol):

@@ -113,6 +113,8 @@ async def change_policy(node: Node, definition: PolicyDefinition) -> None:
         if audience(before.policy) != audience(after.policy):
             for guarded in _definitions_with(tx, "accessPolicyId", definition.id):
                 tx.offers.put_definition(guarded, audience(after.policy))
+            if tx.twins.guards(after.id):
+                tx.twins.guard(after.id, audience(after.policy))
         _emit(node, tx, "policy.definition.updated", after)
 
     await node.store.run(tx)

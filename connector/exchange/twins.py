@@ -21,8 +21,8 @@ from connector.protocol.errors import PeerError
 from connector.protocol.reading import at, items
 from connector.protocol.vocabulary import DCT, EDC
 from connector.twins.calls import PROFILES, Call, Op, Reply, links_json, page
-from connector.twins.shell import RegisteredShell, Shell, SpecificAssetId, Submodel
-from connector.twins.visibility import PUBLIC_READABLE, Reader, seen
+from connector.twins.shell import PUBLISHED_NAMES, RegisteredShell, Shell, SpecificAssetId, Submodel
+from connector.twins.visibility import Reader, seen
 
 REGISTRY: Final = "digital-twin-registry"
 """Id of the asset, and of policy and definition that offer it."""
@@ -45,40 +45,41 @@ class OwnRegistry(TwinRegistry):
 
     @override
     def register(self, tx: Tx, twin: Twin, now: int) -> None:
-        """Who could find the twin before still can."""
+        """From now on the policies of this publication decide who finds the twin, and no earlier ones.
+
+        What the operator has added by hand is kept: ids of other names, submodels, members of the descriptor, and the
+        subjects of an id under its name. They are for the operator to take away, with the calls of the registry.
+        """
         ident = twin_id(twin.passport_id)
         before = tx.twins.find(ident)
-        readers = (PUBLIC_READABLE,) if twin.partners is None else tuple(sorted(twin.partners))
-        known = [] if before is None else [s for i in before.shell.specific_asset_ids for s in i.subjects]
-        shell = self._shell(ident, twin, tuple(dict.fromkeys([*readers, *known])))
+        for guard in twin.policies:
+            tx.twins.guard(guard.id, audience(guard.policy))
+        policies = tuple(guard.id for guard in twin.policies)
         if before is None:
-            add_shell(tx, shell, now)
+            add_shell(tx, self._shell(ident, twin), now, policies)
         else:
-            tx.twins.save(replace(before, shell=shell))
+            shell = _renewed(before.shell, self._shell(ident, twin))
+            tx.twins.save(replace(before, shell=shell, policies=policies))
 
     @override
     def withdraw(self, tx: Tx, passport_id: str) -> None:
         if tx.twins.find(twin_id(passport_id)) is not None:
             tx.twins.delete(twin_id(passport_id))
 
-    def _shell(self, ident: str, twin: Twin, readers: tuple[str, ...]) -> Shell:
-        names = {
-            "manufacturerId": twin.manufacturer,
-            "manufacturerPartId": twin.model,
-            "partInstanceId": twin.serial,
-            "digitalTwinType": "PartInstance",
-        }
+    def _shell(self, ident: str, twin: Twin) -> Shell:
+        values = twin.manufacturer, twin.model, twin.serial, "PartInstance"
+        named = zip(PUBLISHED_NAMES, values, strict=True)
         return Shell(
             ident,
             twin.passport_id,
-            tuple(SpecificAssetId(name, value, readers) for name, value in names.items() if value),
+            tuple(SpecificAssetId(name, value) for name, value in named if value),
             tuple(self._submodel(twin, semantic_id) for semantic_id in twin.semantic_ids),
             {"idShort": f"Battery_{_NOT_IN_SHORT_IDS.sub('_', twin.serial)}"[:_SHORT_ID], "assetKind": "Instance"},
         )
 
     def _submodel(self, twin: Twin, semantic_id: str) -> Submodel:
         aspect = semantic_id.rpartition("#")[2]
-        ident = uuid5(NAMESPACE_URL, f"{twin_id(twin.passport_id)}/{semantic_id}").urn
+        ident = _submodel_id(twin_id(twin.passport_id), semantic_id)
         semantics = {"type": "ExternalReference", "keys": [{"type": "GlobalReference", "value": semantic_id}]}
         doc = {
             "id": ident,
@@ -108,9 +109,29 @@ def twin_id(passport_id: str) -> str:
     return uuid5(NAMESPACE_URL, f"urn:aas:shell:{passport_id}").urn
 
 
-def add_shell(tx: Tx, shell: Shell, now: int) -> None:
+def _submodel_id(twin: str, semantic_id: str) -> str:
+    return uuid5(NAMESPACE_URL, f"{twin}/{semantic_id}").urn
+
+
+def _renewed(before: Shell, after: Shell) -> Shell:
+    """A descriptor with what a publication makes of it now, and what was added to it by hand."""
+    subjects: dict[str, tuple[str, ...]] = {}
+    for old in before.specific_asset_ids:
+        subjects[old.name] = tuple(dict.fromkeys([*subjects.get(old.name, ()), *old.subjects]))
+    ids = [replace(new, subjects=subjects.get(new.name, ())) for new in after.specific_asset_ids]
+    made = {submodel.id for submodel in after.submodels}
+    made |= {_submodel_id(after.id, name) for submodel in before.submodels for name in submodel.semantic_ids}
+    return replace(
+        after,
+        specific_asset_ids=(*ids, *(old for old in before.specific_asset_ids if old.name not in PUBLISHED_NAMES)),
+        submodels=(*after.submodels, *(old for old in before.submodels if old.id not in made)),
+        rest={**before.rest, **after.rest},
+    )
+
+
+def add_shell(tx: Tx, shell: Shell, now: int, policies: tuple[str, ...] = ()) -> None:
     """Keep a new shell, and offer the registry if it never was. Raise Conflict if the id is taken."""
-    tx.twins.add(RegisteredShell(shell.id, now, shell))
+    tx.twins.add(RegisteredShell(shell.id, now, shell, policies))
     if tx.assets.find(REGISTRY) is None:
         _offer(tx, now)
 
@@ -156,7 +177,7 @@ def carry_out(tx: Tx, call: Call, reader: Reader, now: int) -> Reply:
 def _about(tx: Tx, call: Call, reader: Reader) -> Reply:
     """Answer a call about a shell that must be there."""
     kept = tx.twins.find(call.shell)
-    shown = None if kept is None else seen(kept.shell, reader)
+    shown = None if kept is None else seen(kept, reader)
     if kept is None or shown is None:
         raise PeerError(404, "there is no such shell")
     if call.op in _READS:
@@ -174,7 +195,7 @@ _READS: Final = frozenset({Op.GET, Op.GET_LINKS, Op.LIST_SUBMODELS, Op.GET_SUBMO
 
 def _search(tx: Tx, call: Call, reader: Reader) -> Reply:
     found = tx.twins.search(reader, call.links, after=call.after, limit=call.limit + 1)
-    shells = [shell for kept in found[: call.limit] if (shell := seen(kept.shell, reader)) is not None]
+    shells = [shell for kept in found[: call.limit] if (shell := seen(kept, reader)) is not None]
     last = found[call.limit - 1].id if len(found) > call.limit else None
     return page([shell.to_json() if call.op is Op.LIST else shell.id for shell in shells], last=last)
 

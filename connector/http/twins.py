@@ -17,6 +17,7 @@ from connector.http.body import read_json
 from connector.http.door import Door
 from connector.http.management.border import NODE, guard
 from connector.http.middleware import application
+from connector.http.twin_rules import rule_routes
 from connector.protocol.errors import ConnectorError, LocalError, PeerError
 from connector.twins.calls import READING, TABLE, Reply, read_call, refusal
 from connector.twins.visibility import OWNER
@@ -36,12 +37,13 @@ def twins_app(node: Node, api_key: str, door: Door | None = None) -> web.Applica
 
 def twins_routes() -> Sequence[web.RouteDef]:
     """Every route of the surface, relative to where it is mounted."""
-    return [
+    registry = [
         web.get(template, _answering(template))
         if method == "GET"
         else web.route(method, template, _answering(template))
         for method, template in TABLE
     ]
+    return [*registry, *rule_routes()]
 
 
 def _answering(template: str) -> Handler:

@@ -46,7 +46,8 @@ from connector.protocol.negotiation import NegotiationProcess
 from connector.protocol.process import Pending, Role
 from connector.protocol.transfer import TransferProcess
 from connector.storage import tables
-from connector.twins.shell import RegisteredShell, Shell
+from connector.twins.rules import AccessRule
+from connector.twins.shell import AssetLink, RegisteredShell, Shell
 
 R = TypeVar("R")
 Row = tuple[Any, ...]
@@ -372,6 +373,20 @@ def _read_twin(row: Row) -> RegisteredShell:
     return RegisteredShell(ident, created_at, Shell.parse(orjson.loads(doc)), opening)
 
 
+def _write_rule(record: AccessRule) -> Values:
+    links = [(link.name, link.value) for link in record.mandatory]
+    parts = links, sorted(record.names), sorted(record.semantic_ids)
+    doc = _text((*parts, record.description, record.valid_from, record.valid_to))
+    return {"id": record.id, "created_at": record.created_at, "bpn": record.bpn, "doc": doc}
+
+
+def _read_rule(row: Row) -> AccessRule:
+    ident, created_at, bpn, doc = row
+    links, names, models, *rest = orjson.loads(doc)
+    mandatory = tuple(AssetLink(*link) for link in links)
+    return AccessRule(ident, created_at, bpn, mandatory, frozenset(names), frozenset(models), *rest)
+
+
 def _write_partner(record: BusinessPartner) -> Values:
     return {"id": record.id, "created_at": record.created_at, "groups": _text(record.groups)}
 
@@ -414,5 +429,6 @@ CREDENTIAL_REQUEST: Final = Codec(
 )
 PASSPORT_VERSION: Final = Codec("PassportVersion", tables.passport_version, _write_passport, _read_passport)
 TWIN: Final = Codec("ShellDescriptor", tables.twin, _write_twin, _read_twin)
+RULE: Final = Codec("AccessRule", tables.twin_rule, _write_rule, _read_rule)
 OUTGOING: Final = Codec("Outgoing", tables.outbox, _write_outgoing, _read_outgoing)
 TIMER: Final = Codec("Timer", tables.timer, _columns, lambda row: Timer(*row))

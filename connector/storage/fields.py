@@ -224,6 +224,7 @@ _negotiation, _transfer, _edr, _grant = tables.negotiation.c, tables.transfer.c,
 _credential, _credential_request = tables.credential.c, tables.credential_request.c
 _passport_version = tables.passport_version.c
 _twin = tables.twin.c
+_rule = tables.twin_rule.c
 _partner = tables.partner.c
 _secret, _payload, _outbox, _timer = tables.secret.c, tables.payload.c, tables.outbox.c, tables.timer.c
 _PROTOCOL: Final = Field(literal_column(f"'{PROTOCOL}'", Text()))
@@ -368,6 +369,9 @@ PASSPORT_VERSION: Final = ColumnFields(
     },
 )
 TWIN: Final = ColumnFields("ShellDescriptor", {"id": Field(_twin.id), "createdAt": _integer(_twin.created_at)})
+RULE: Final = ColumnFields(
+    "AccessRule", {"id": Field(_rule.id), "bpn": Field(_rule.bpn), "createdAt": _integer(_rule.created_at)}
+)
 OUTGOING: Final = ColumnFields(
     "Outgoing",
     {

@@ -120,7 +120,7 @@ class MaterialisedOffers(OfferIndex):
         if any(is_private(path_of(c.left)) for c in criteria):
             return []  # for a counterparty there are no private properties
         cursors: set[int] = set()
-        members = _members(bpn, groups)
+        members = audiences_of(bpn, groups)
         for member in members:
             cursors.update(self._walk(member, after, limit + offset, criteria))
         return self._load(sorted(cursors)[offset : offset + limit], members)
@@ -128,7 +128,7 @@ class MaterialisedOffers(OfferIndex):
     @override
     def find(self, asset_id: str, bpn: str | None, groups: Collection[str] = ()) -> Offering | None:
         cursor = self._find(codec.ASSET, asset_id)
-        found = [] if cursor is None else self._load([cursor], _members(bpn, groups))
+        found = [] if cursor is None else self._load([cursor], audiences_of(bpn, groups))
         return found[0] if found else None
 
     def _walk(self, member: str, after: int, limit: int, criteria: Sequence[Criterion]) -> Iterable[int]:
@@ -234,7 +234,7 @@ def _anchor_rows(anchor: Criterion | None) -> list[tuple[str, str]]:
     return [(path, value) for value in dict.fromkeys(form(v) for v in right)]
 
 
-def _members(bpn: str | None, groups: Collection[str]) -> list[str]:
+def audiences_of(bpn: str | None, groups: Collection[str]) -> list[str]:
     """The audiences that somebody belongs to. A number can be no group: it must not let its bearer into one."""
     numbers = [] if bpn is None or bpn == tables.ANYONE or bpn.startswith(IN_GROUP) else [bpn]
     return [tables.ANYONE, *numbers, *(IN_GROUP + group for group in sorted(groups))]

@@ -36,6 +36,7 @@ class StoreTx(Tx):
         self.credential_requests = TableRepository(connection, codec.CREDENTIAL_REQUEST, fields.CREDENTIAL_REQUEST)
         self.passports = TableRepository(connection, codec.PASSPORT_VERSION, fields.PASSPORT_VERSION)
         self.twins = TwinTableRepository(connection)
+        self.rules = TableRepository(connection, codec.RULE, fields.RULE)
         self.outbox = TableRepository(connection, codec.OUTGOING, fields.OUTGOING)
         self.timers = TableRepository(connection, codec.TIMER, fields.TIMER)
         self.offers = MaterialisedOffers(connection)

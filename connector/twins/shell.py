@@ -14,6 +14,8 @@ from connector.protocol.reading import at, checked, items, obj, objects, optiona
 
 GLOBAL_ASSET_ID: Final = "globalAssetId"
 """A name of specific asset ids that stands for the global one when twins are looked for (AAS part 2, discovery)."""
+PUBLISHED_NAMES: Final = ("manufacturerId", "manufacturerPartId", "partInstanceId", "digitalTwinType")
+"""Names of the ids that the twin of a published passport has (CX-0127)."""
 MAX_IDS: Final = 128
 MAX_READERS: Final = 1000
 MAX_SUBMODELS: Final = 256
@@ -180,6 +182,12 @@ class Shell:
             "specificAssetIds": [asset_id.to_json() for asset_id in self.specific_asset_ids],
             "submodelDescriptors": [dict(submodel.doc) for submodel in self.submodels],
         }
+
+    @property
+    def links(self) -> tuple[AssetLink, ...]:
+        """All that the asset is known by."""
+        whole = (AssetLink(GLOBAL_ASSET_ID, self.global_asset_id),) if self.global_asset_id else ()
+        return (*(asset_id.link for asset_id in self.specific_asset_ids), *whole)
 
     def submodel(self, identifier: str) -> Submodel | None:
         """The submodel of an id, or None."""

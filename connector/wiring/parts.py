@@ -194,7 +194,7 @@ def _data_plane(
         tokens=CountedTokens(key, SystemClock(), config.token_lifetime, metrics=metrics),
         sources={
             name: CountedSource(s, name, metrics)
-            for name, s in _sources(config, store, backends, schemas, notary).items()
+            for name, s in _sources(config, store, backends, schemas, notary, identity).items()
         },
         assertions=identity,
         outbound=wire,
@@ -202,7 +202,7 @@ def _data_plane(
 
 
 def _sources(
-    config: Config, store: Store, backends: Backends, schemas: SchemaRegistry, notary: Notary
+    config: Config, store: Store, backends: Backends, schemas: SchemaRegistry, notary: Notary, identity: Identity
 ) -> dict[str, Source]:
     judge = partial(validate, registry=schemas)
     http = CheckedSource(HttpSource(backends, config.data_url), judge)
@@ -211,7 +211,7 @@ def _sources(
         "ProxyHttpData": http,
         PASSPORT_STORE: PayloadSource(judge),
         BATTERY_PASSPORT: PassportSource(notary, SystemClock()),
-        TWIN_REGISTRY: RegistrySource(store, SystemClock()),
+        TWIN_REGISTRY: RegistrySource(store, SystemClock(), identity),
     }
     if config.files is not None:
         sources["File"] = CheckedSource(FileSource(config.files), judge)

@@ -347,7 +347,7 @@ async def test_published_passports_are_announced_with_who_may_find_them(nodes: W
     await publish_passport(node, passport(), offers)
     (twin,) = announced
     assert (twin.serial, twin.asset_id, twin.semantic_ids) == (serial(), identifier(), (PASSPORT_SEMANTIC_ID,))
-    assert twin.partners == frozenset({nodes[OEM].bpn, nodes[RECYCLER].bpn})
+    assert {policy.id for policy in twin.policies} == set(policies.values())
     with pytest.raises(Invalid, match="create it first"):
         await publish_passport(node, passport(), [PassportOffer(READINGS[OEM], "gone", "gone")])
 
