@@ -1,6 +1,7 @@
 """`connector serve`: one node in this process."""
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -52,6 +53,7 @@ async def _serve(settings: config.Config, parent_fd: int | None, *, as_json: boo
     following: list[asyncio.Task[None]] = []
 
     async def announce(running: "RunningNode") -> None:
+        gc.freeze()  # what a node is made of stays: a collection that walks through it costs a tenth of all requests
         ready = Ready(running.management.url + settings.management_path, running.node.dsp_address, settings.data_url)
         if as_json:
             click.echo(ready.to_line())
