@@ -5,8 +5,7 @@ kept. Buffers are bounded per stream: a slow consumer costs no more than `READ_B
 there. Back-pressure does the rest in both directions.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
 from ssl import SSLContext
 from typing import Final
 
@@ -24,6 +23,8 @@ CONNECT_TIMEOUT_S: Final = 5.0
 IDLE_S: Final = 60.0
 CONNECTIONS: Final = 1024
 _SKIPPED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+FAULTS: Final = (aiohttp.ClientError, OSError, ValueError)
+"""What a request and the reading of its answer raise."""
 _log = structlog.get_logger(__name__)
 
 
@@ -46,27 +47,22 @@ class Backends:
         if session is not None:
             await session.close()
 
-    @asynccontextmanager
     async def request(
         self,
         method: str,
         url: URL,
         headers: Mapping[str, str],
         body: bytes | Callable[[], AsyncIterator[bytes]] | None = None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer with its body still on the wire. Raise Unreachable, or SourceSilent if nothing came in time."""
+    ) -> aiohttp.ClientResponse:
+        """The answer with its body still on the wire, to be used as a context manager.
+
+        Raise Unreachable, or SourceSilent if nothing came in time.
+        """
         data = Upload(body()) if callable(body) else body
-        with faults(url):
-            response = await self._open().request(
-                method,
-                url,
-                headers=headers,
-                data=data,
-                allow_redirects=False,
-                skip_auto_headers=_SKIPPED,
-            )
-        async with response:
-            yield response
+        try:
+            return await self._open().request(method, url, headers=headers, data=data, allow_redirects=False)
+        except FAULTS as error:
+            raise failed(url, error) from error
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -75,6 +71,7 @@ class Backends:
                     ssl=self._tls, limit=CONNECTIONS, limit_per_host=0, socket_factory=BACKENDS.open_socket
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=_SKIPPED,
                 auto_decompress=False,
                 read_bufsize=READ_BUFFER,
                 timeout=self._timeout,
@@ -82,13 +79,9 @@ class Backends:
         return self._session
 
 
-@contextmanager
-def faults(url: URL) -> Iterator[None]:
+def failed(url: URL, error: Exception) -> Unreachable:
     """Say of a backend's fault no more than a consumer may know; the operator finds the rest in the log."""
-    try:
-        yield
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        _log.warning("backend failed", host=url.host, port=url.port, fault=type(error).__name__, detail=str(error))
-        if isinstance(error, TimeoutError):
-            raise SourceSilent("the provider's backend did not answer in time") from error
-        raise Unreachable("the provider's backend cannot be reached") from error
+    _log.warning("backend failed", host=url.host, port=url.port, fault=type(error).__name__, detail=str(error))
+    if isinstance(error, TimeoutError):
+        return SourceSilent("the provider's backend did not answer in time")
+    return Unreachable("the provider's backend cannot be reached")

@@ -61,13 +61,18 @@ def to_backend(sent: Mapping[str, str], own: Mapping[str, str], *, body: bool) -
     body: whether the consumer's body goes along; if not, the fields that describe it stay behind.
     """
     fields = CIMultiDict(own)
-    barred = _NEVER_IN | _named_by_connection(sent) | {fold(name) for name in own}
-    if not body:
-        barred |= _OF_A_BODY
+    barred = _barred(tuple(own), body=body) | _named_by_connection(sent)
     for name, value in sent.items():
         if fold(name) not in barred:
             fields.add(name, value)
     return fields
+
+
+@lru_cache(maxsize=256)
+def _barred(own: tuple[str, ...], *, body: bool) -> frozenset[str]:
+    """What of a consumer stays behind where we send fields of our own; an asset has the same ones for all requests."""
+    barred = _NEVER_IN | _folded(*own)
+    return barred if body else barred | _OF_A_BODY
 
 
 def to_consumer(sent: Mapping[str, str]) -> CIMultiDict[str]:

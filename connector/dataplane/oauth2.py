@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import structlog
 from yarl import URL
 
-from connector.dataplane.backend import Backends, faults
+from connector.dataplane.backend import FAULTS, Backends, failed
 from connector.dataplane.http_address import OAuth2
 from connector.dataplane.recent import Recent, SingleFlight
 from connector.http.body import collect, parse_json
@@ -49,13 +49,14 @@ class ClientCredentials:
         if client.scope:
             form["scope"] = client.scope
         url = URL(client.token_url, encoded=True)
-        async with self._backends.request("POST", url, _HEADERS, urlencode(form).encode()) as response:
+        async with await self._backends.request("POST", url, _HEADERS, urlencode(form).encode()) as response:
             try:
-                with faults(url):
-                    packing = response.headers.get("Content-Encoding", "")
-                    body = parse_json(await collect(response.content, packing, _MAX_ANSWER))
+                packing = response.headers.get("Content-Encoding", "")
+                body = parse_json(await collect(response.content, packing, _MAX_ANSWER))
             except PeerError:
                 body = None
+            except FAULTS as error:
+                raise failed(url, error) from error
         token = body.get("access_token") if isinstance(body, dict) else None
         if response.status != 200 or not isinstance(body, dict) or not (isinstance(token, str) and token):  # noqa: PLR2004 - HTTP
             _log.warning("no token for a backend", host=url.host, status=response.status)

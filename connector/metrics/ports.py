@@ -1,8 +1,9 @@
 """Ports of a node that count what passes through them. Each wraps another one and changes nothing."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from types import TracebackType
 
 from typing_extensions import override
 
@@ -94,31 +95,45 @@ class CountedSource(Source):
     def prepare(self, tx: Tx, asset: Asset, reader: Reader) -> Prepared:
         prepared = self._inner.prepare(tx, asset, reader)
 
-        @asynccontextmanager
-        async def opened(ask: Ask) -> AsyncIterator[Content]:
-            status = "failed"
-            try:
-                async with prepared.open(ask) as content:
-                    status = f"{content.status // 100}xx"
-                    yield self._counted(content, ask)
-            finally:
-                self._metrics.count("connector_data_requests_total", self._name, status)
+        return replace(prepared, open=lambda ask: _CountedCall(prepared.open(ask), ask, self._name, self._metrics))
 
-        return replace(prepared, open=opened)
 
-    def _counted(self, content: Content, ask: Ask) -> Content:
-        read = content.read
-        if read is None:
-            if ask.method != "HEAD":
-                self._metrics.count("connector_data_bytes_total", self._name, by=len(content.body))
-            return content
+class _CountedCall(AbstractAsyncContextManager[Content]):
+    """One request to a source, counted with its bytes."""
 
-        async def counted() -> bytes:
-            chunk = await read()
+    __slots__ = ("_ask", "_inner", "_metrics", "_name", "_read")
+    _read: Callable[[], Awaitable[bytes]]
+
+    def __init__(self, inner: AbstractAsyncContextManager[Content], ask: Ask, name: str, metrics: Metrics) -> None:
+        self._inner = inner
+        self._ask = ask
+        self._name = name
+        self._metrics = metrics
+
+    @override
+    async def __aenter__(self) -> Content:
+        status = "failed"
+        try:
+            content = await self._inner.__aenter__()
+            status = f"{content.status // 100}xx"
+        finally:
+            self._metrics.count("connector_data_requests_total", self._name, status)
+        if content.read is not None:
+            self._read, content.read = content.read, self._counted
+        elif self._ask.method != "HEAD":
+            self._metrics.count("connector_data_bytes_total", self._name, by=len(content.body))
+        return content
+
+    @override
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._inner.__aexit__(kind, error, trace)
+
+    async def _counted(self) -> bytes:
+        if chunk := await self._read():
             self._metrics.count("connector_data_bytes_total", self._name, by=len(chunk))
-            return chunk
-
-        return replace(content, read=counted)
+        return chunk
 
 
 class CountedNegotiations(NegotiationStrategy):
