@@ -6,7 +6,7 @@ from typing import Protocol
 
 from typing_extensions import override
 
-from connector.dataplane.access import Access, Gate, Sources, flows, stands
+from connector.dataplane.access import Gate, Sources, flows, stands
 from connector.dataplane.push import Destination, Outbound, push
 from connector.dataplane.source import Source
 from connector.dataplane.tokens import AccessTokens
@@ -82,10 +82,6 @@ class EmbeddedDataPlane(DataPlane):
             audience=transfer.peer.id,
         )
         return http_pull_address(self.public_url, self._tokens.issue(grant, now), refresh), grant
-
-    async def grant_for(self, authorization: str | None) -> Access:
-        """What an Authorization header opens. Raise PeerError 401 (none) or 403 (opens nothing), see `Gate.admit`."""
-        return await self.gate.admit(authorization)
 
     async def refresh(self, authorization: str | None, refresh_token: str) -> tuple[str, str]:
         """A new (access token, refresh token) for a consumer that proves who it is. Raise PeerError 401 or 503.

@@ -51,7 +51,7 @@ def public_routes(plane: EmbeddedDataPlane, path: str = PATH, door: Door | None 
     limits = door or Door()
 
     async def data(request: web.Request) -> web.StreamResponse:
-        access = await limits.proven(request, _DATA, lambda: plane.grant_for(request.headers.get("Authorization")))
+        access = await limits.proven(request, _DATA, lambda: plane.gate.admit(request.headers.get("Authorization")))
         limits.pull(request, access.claims.transfer_id)
         return await deliver(request, plane.gate, access, _ask(request))
 

@@ -17,6 +17,14 @@ def timed(metrics: Metrics, surface: str, others: Mapping[str, str] | None = Non
     surface: what is served there; others: the surfaces mounted below it, by the beginning of their paths.
     """
 
+    def surface_of(path: str) -> str:
+        for start, name in mounted:
+            if path.startswith(start):
+                return name
+        return surface
+
+    mounted = tuple((others or {}).items())
+
     @web.middleware
     async def time_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
         began, status = time.perf_counter(), "broken"
@@ -26,10 +34,11 @@ def timed(metrics: Metrics, surface: str, others: Mapping[str, str] | None = Non
             return response
         finally:
             resource = request.match_info.route.resource
-            route = NO_ROUTE if resource is None else resource.canonical
-            method = "other" if resource is None else request.method
-            mounted = (name for start, name in (others or {}).items() if request.path.startswith(start))
-            took = time.perf_counter() - began
-            metrics.observe("connector_http_request_seconds", took, next(mounted, surface), method, route, status)
+            if resource is None:
+                where, method, route = surface_of(request.path), "other", NO_ROUTE
+            else:
+                route = resource.canonical
+                where, method = surface_of(route), request.method
+            metrics.observe("connector_http_request_seconds", time.perf_counter() - began, where, method, route, status)
 
     return time_requests

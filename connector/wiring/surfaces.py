@@ -130,7 +130,7 @@ def _public(
     door: Door,
 ) -> web.Application:
     """What strangers reach: the DID document, the protocol, the data plane, the wallet."""
-    root = application(render_plain)
+    root = application(render_plain, below={DATA_PATH: render_public})
     if config.did.startswith("did:web:") and not config.sts_url:  # an external wallet publishes its own key
         document = did_document(config.did, [key], _services(config))
         root.add_routes(did_routes(did_document_path(config.did), document))
@@ -141,9 +141,7 @@ def _public(
         credential_service = application(render_dcp)
         credential_service.add_routes(dcp_routes(wallet, door))
         root.add_subapp(DCP_PATH, credential_service)
-    data = application(render_public)
-    data.add_routes(public_routes(plane, "", door))
-    root.add_subapp(DATA_PATH, data)
+    root.add_routes(public_routes(plane, DATA_PATH, door))  # no application of its own: a pull would pay for it
     return root
 
 

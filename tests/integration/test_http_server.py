@@ -499,6 +499,19 @@ async def test_each_mounted_surface_answers_in_its_own_form() -> None:
         await listener.close()
 
 
+@pytest.mark.parametrize("path", ["/inner", "/inner/", "/inner/nowhere"])
+async def test_a_surface_without_an_application_of_its_own_answers_in_its_form_too(path: str) -> None:
+    def plain(_: web.Request, error: ConnectorError) -> web.Response:
+        return web.Response(text=error.reason, status=404)
+
+    listener = await serve(application(render, below={"/inner": plain}), "127.0.0.1", 0)
+    try:
+        assert (await ask(listener, get(path))).body == b"there is no such path here"
+        assert (await ask(listener, get("/innermost"))).reason() == "there is no such path here"
+    finally:
+        await listener.close()
+
+
 # --- correlation -------------------------------------------------------------------------------------------------
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
