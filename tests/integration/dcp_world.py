@@ -6,7 +6,7 @@ What it shows is right until a test changes it. Times are real, because the node
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -190,9 +190,15 @@ class DcpNode:
 
 
 @asynccontextmanager
-async def dcp_node(folder: Path, **sections: Mapping[str, Any]) -> AsyncIterator[DcpNode]:
-    """A node that asks for a membership and trusts the counterparty's issuer for it; nothing is kept."""
-    async with Counterparty() as them, ClientSession() as session:
+async def dcp_node(
+    folder: Path, counterparty: Counterparty | None = None, **sections: Mapping[str, Any]
+) -> AsyncIterator[DcpNode]:
+    """A node that asks for a membership and trusts the counterparty's issuer for it; nothing is kept.
+
+    counterparty: one that is there already.
+    """
+    async with AsyncExitStack() as stack, ClientSession() as session:
+        them = counterparty or await stack.enter_async_context(Counterparty())
         mine: dict[str, dict[str, Any]] = {
             "node": {"did": NODE},
             "identity": {"kind": "dcp", "scopes": [SCOPE], "keep_credentials": 0},

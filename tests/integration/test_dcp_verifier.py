@@ -1,7 +1,8 @@
 """The verifier scenarios of DCP 1.0 against a started node, over HTTP and with exact answers.
 
-These are what the official kit asks for under `presentation.verifier`, in the form of DCP 1.0 (the kit accepts any
-status from 400 to 500), and what else a stranger may try. Each refusal has a line in the log that says which check.
+These are the cases of the official kit under `presentation.verifier` (`dcp_cases.py`), in the form of DCP 1.0 (the kit
+accepts any status from 400 to 500), and what else a stranger may try. Each refusal has a line in the log that says
+which check.
 """
 
 import gzip
@@ -15,6 +16,7 @@ from structlog.testing import capture_logs
 
 from connector.identity.jws import CompactJws
 from connector.identity.keys import SigningKey
+from connector.protocol.errors import PeerError
 from tests.integration.dcp_cases import case, proving
 from tests.integration.dcp_world import (
     BITSTRING,
@@ -99,6 +101,7 @@ TOKEN = "verifier_04_03_03_idToken"  # noqa: S105 - how the names of cases begin
             lambda t: t.header(sub=t.did("thirdparty")),
             "si-token",
             marks=case(f"{TOKEN}InvalidSub", f"{TOKEN}IncorrectSub"),
+            id=f"{TOKEN}InvalidSub",
         ),
         proving(f"{TOKEN}IncorrectSub", lambda t: t.header("thirdparty", key=t.named("thirdparty")), "si-token"),
         (lambda t: t.header("thirdparty", sub=t.did("holder")), "si-token"),
@@ -310,3 +313,21 @@ async def test_nobody_is_served_before_it_is_proved(node: DcpNode) -> None:
     """A message that could not be read is not even looked at."""
     assert (await node.catalog(None, {"@type": "Nonsense"}))[0] == 401
     assert (await node.catalog(node.them.header(), {"@type": "Nonsense"}))[0] == 400
+
+
+async def test_a_node_that_started_again_knows_what_was_shown(tmp_path: Path) -> None:
+    async with Counterparty() as them:
+        shown = them.vc(credentialStatus=them.status())
+        them.show = lambda _: [them.vp(shown)]
+        async with dcp_node(tmp_path, them) as node:
+            assert (await node.catalog(them.header()))[0] == 200
+        async with dcp_node(tmp_path, them) as node:
+            identity = node.running.node.identity
+            caller = await identity.verify(them.header(token="data"), single_use=False)  # noqa: S106 - no secret
+            assert [says.types for says in caller.credentials] == [("MembershipCredential",)]
+        them.publish_list(7)
+        async with dcp_node(tmp_path, them) as node:
+            with capture_logs() as logs, pytest.raises(PeerError):
+                await node.running.node.identity.verify(them.header(token="data"), single_use=False)  # noqa: S106 - as above
+            assert logs[-1]["check"] == "credential-revoked"
+        assert len(them.queries) == 1

@@ -1,7 +1,7 @@
 """The holder scenarios of DCP 1.0 against a started node, over HTTP and with exact answers.
 
-These are what the official kit asks for under `presentation.cs` and `issuance.cs`, in the form of DCP 1.0 (the kit
-accepts any status from 400 to 500), and what else a stranger may try. Each refusal has a line in the log.
+These are the cases of the official kit under `presentation.cs` and `issuance.cs` (`dcp_cases.py`), in the form of DCP
+1.0 (the kit accepts any status from 400 to 500), and what else a stranger may try. Each refusal has a line in the log.
 """
 
 import time

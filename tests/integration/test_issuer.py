@@ -1,6 +1,6 @@
 """The issuer service over HTTP, as DCP 1.0 has it (clause 6): exact statuses, and what reaches the wallet.
 
-The scenarios of the official kit by their numbers, and those that it does not try.
+The cases of the official kit by their numbers (`dcp_cases.py`), and those that it does not try.
 """
 
 import gzip
