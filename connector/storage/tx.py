@@ -49,9 +49,8 @@ class StoreTx(Tx):
         self.me: int | None = None
         """The number of this replica; None where a database has one process."""
         sql, timer, outbox = connection.sql, tables.timer, tables.outbox
-        self._drop_messages = sql.get(
-            "drop messages", lambda: delete(outbox).where(outbox.c.topic == bindparam("topic"))
-        )
+        of_topic = outbox.c.topic == bindparam("topic")
+        self._drop_messages = sql.get("drop messages", lambda: delete(outbox).where(of_topic))
         self._drop_timers = sql.get("drop timers", lambda: delete(timer).where(timer.c.subject == bindparam("subject")))
         self._set_timer = sql.get("set timer", timer.insert) + (
             " ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, kind = excluded.kind,"
