@@ -2,7 +2,7 @@
 
 Dates have timers (`transfer_moves.agreement_ended`). What else may change - a credential that is revoked, a group that
 a partner has left - is asked when the consumer wants a new access token, which is every few minutes. What nobody can
-know at that moment is left as it was found before: a credential that was never shown to this process, a BPN that no
+know at that moment is left as it was found before: credentials of somebody who never had to show any, a BPN that no
 directory has. A transfer that is refused a token is not terminated: what was revoked can be given back.
 """
 

@@ -26,6 +26,7 @@ from connector.exchange.records import (
     Payload,
     PolicyDefinition,
     Secret,
+    ShownCredentials,
     Timer,
     Transfer,
 )
@@ -196,6 +197,7 @@ class Tx(Protocol):
     rules: Repository[AccessRule]
     credentials: Repository[HeldCredential]
     credential_requests: Repository[CredentialRequest]
+    shown: Repository[ShownCredentials]
     outbox: Repository[Outgoing]
     timers: Repository[Timer]
     offers: OfferIndex

@@ -330,6 +330,19 @@ class HeldCredential:
         return self.state is Held.ISSUED and (self.valid_until is None or now < self.valid_until)
 
 
+@dataclass(frozen=True, slots=True)
+class ShownCredentials:
+    """The credentials that a participant (its id is the id) has shown us last, as JWTs; each was proved then.
+
+    ends_at: when (ms) the last of them ends.
+    """
+
+    id: str
+    created_at: int
+    ends_at: int
+    jwts: tuple[str, ...] = field(repr=False)
+
+
 class Asked(StrEnum):
     """How far a request for credentials is."""
 

@@ -8,7 +8,8 @@ What a wallet has shown is kept for a while. A kept credential is good for as lo
 does not say otherwise; both are looked at again for each message.
 
 A token refresh brings no way to ask the wallet. There the credentials that were shown last are looked at again, however
-long ago that was, so that a revocation is seen at the next refresh. After a start of the node there are none yet.
+long ago that was, so that a revocation is seen at the next refresh. They are kept in the node's store, so a restart
+changes nothing and replicas judge alike; who takes them from there proves them anew, once, as if they were just shown.
 """
 
 from collections import OrderedDict
@@ -30,6 +31,7 @@ from connector.identity.presentations import VerifiablePresentation
 from connector.identity.proofs import PRESENTING, Proofs
 from connector.identity.refusal import Check, Refusal, refusing
 from connector.identity.scopes import Scope
+from connector.identity.shown import Shown
 from connector.identity.sts import SecureTokenService
 from connector.identity.tokens import SelfIssuedToken, TokenVerifier
 from connector.identity.wallets import Wallets
@@ -38,7 +40,7 @@ from connector.protocol.errors import Invalid, PeerError
 from connector.protocol.reading import MAX_TEXT
 
 CAPACITY: Final = 2048
-"""Counterparties whose credentials are kept."""
+"""Counterparties whose credentials are kept in memory."""
 
 _TOLD: Final = {
     401: "the sender is not authenticated",
@@ -55,7 +57,7 @@ class DcpIdentity(Identity):
     """Participants by their DIDs and credentials.
 
     verifier: judges the tokens addressed to us. scopes: what every sender has to show; optional: what it may show
-    besides. Those we write to may ask our wallet for both.
+    besides. Those we write to may ask our wallet for both. shown: remembers what was shown last.
     keep_s: how long shown credentials are kept at most; 0 asks the wallet for each message.
     """
 
@@ -67,6 +69,7 @@ class DcpIdentity(Identity):
         proofs: Proofs,
         checks: CredentialChecks,
         directory: Directory,
+        shown: Shown,
         clock: Clock,
         *,
         scopes: Sequence[Scope],
@@ -85,8 +88,10 @@ class DcpIdentity(Identity):
         self._scopes = tuple(scopes)
         self._all = (*scopes, *optional)
         self._keep = keep_s * 1000
-        self._shown: Kept[tuple[VerifiableCredential, ...]] = Kept(clock, capacity=CAPACITY)
-        self._last: OrderedDict[str, tuple[VerifiableCredential, ...]] = OrderedDict()
+        self._kept: Kept[tuple[VerifiableCredential, ...]] = Kept(clock, capacity=CAPACITY)
+        self._last = shown
+        self._proved: OrderedDict[str, tuple[VerifiableCredential, ...]] = OrderedDict()
+        """By holder; of those shown last, what was proved here."""
 
     @property
     @override
@@ -159,9 +164,14 @@ class DcpIdentity(Identity):
         """
         standing = []
         ended = None
-        for credential in self._last.get(holder, ()):
+        proved = {credential.jwt: credential for credential in self._proved.get(holder, ())}
+        for jwt in await self._last.by(holder):
             try:
-                await self._checks.recheck(credential)
+                if (credential := proved.get(jwt)) is not None:
+                    await self._checks.recheck(credential)
+                else:
+                    credential = VerifiableCredential.parse(jwt)
+                    await self._checks.check(credential, holder=holder)
             except Refusal as refusal:
                 if refusal.status == _NOT_NOW:
                     raise
@@ -170,7 +180,14 @@ class DcpIdentity(Identity):
                 standing.append(credential)
         if ended is not None and not standing:
             raise ended
+        self._remember(holder, standing)
         return tuple(standing)
+
+    def _remember(self, holder: str, proved: Sequence[VerifiableCredential]) -> None:
+        self._proved[holder] = tuple(proved)
+        self._proved.move_to_end(holder)
+        while len(self._proved) > CAPACITY:
+            self._proved.popitem(last=False)
 
     async def _self_issued(self, authorization: str | None, *, single_use: bool) -> SelfIssuedToken:
         scheme, _, text = (authorization or "").strip().partition(" ")
@@ -185,7 +202,7 @@ class DcpIdentity(Identity):
         if not isinstance(access, str) or not 0 < len(access) <= _MAX_ACCESS_TOKEN:
             raise Refusal(Check.ACCESS_TOKEN, "the token brings no access token to its sender's wallet", status=401)
         holder, fallen = token.issuer, None
-        if (kept := self._shown.peek(holder)) is not None:
+        if (kept := self._kept.peek(holder)) is not None:
             try:
                 for credential in kept:
                     await self._checks.recheck(credential)
@@ -194,14 +211,14 @@ class DcpIdentity(Identity):
                     raise
                 # the wallet may have newer ones
                 log.info("credentials do not stand any more", peer=holder, check=refusal.check.value)
-                self._shown.drop(holder)
+                self._kept.drop(holder)
                 fallen = refusal
             else:
                 return kept
         try:
             if not self._keep:
                 return (await self._ask(holder, access))[0]
-            return await self._shown.get(holder, lambda: self._ask(holder, access))
+            return await self._kept.get(holder, lambda: self._ask(holder, access))
         except Refusal as refusal:
             if fallen is None or refusal.check is not Check.CREDENTIAL_MISSING:
                 raise
@@ -218,10 +235,8 @@ class DcpIdentity(Identity):
         check_coverage(self._scopes, credentials)
         for credential in credentials:
             await self._checks.check(credential, holder=holder)
-        self._last[holder] = credentials
-        self._last.move_to_end(holder)
-        while len(self._last) > CAPACITY:
-            self._last.popitem(last=False)
+        await self._last.keep(holder, credentials)
+        self._remember(holder, credentials)
         ends = [c.valid_until for c in credentials if c.valid_until is not None]
         return credentials, min([began + self._keep, *ends])
 

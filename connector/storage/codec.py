@@ -36,6 +36,7 @@ from connector.exchange.records import (
     Peer,
     PolicyDefinition,
     Secret,
+    ShownCredentials,
     Timer,
     Transfer,
 )
@@ -348,6 +349,15 @@ def _read_credential_request(row: Row) -> CredentialRequest:
     return CredentialRequest(ident, created_at, updated_at, issuer, Asked(state), tuple(wanted), pid, url, error)
 
 
+def _write_shown(record: ShownCredentials) -> Values:
+    doc = _text(record.jwts)
+    return {"id": record.id, "created_at": record.created_at, "ends_at": record.ends_at, "doc": doc}
+
+
+def _read_shown(row: Row) -> ShownCredentials:
+    return ShownCredentials(row[0], row[1], row[2], tuple(orjson.loads(row[3])))
+
+
 def _write_passport(record: PassportVersion) -> Values:
     return {name: getattr(record, name) for name in record.__slots__} | {"disclosures": _text(record.disclosures)}
 
@@ -427,6 +437,7 @@ CREDENTIAL: Final = Codec("Credential", tables.credential, _write_credential, _r
 CREDENTIAL_REQUEST: Final = Codec(
     "CredentialRequest", tables.credential_request, _write_credential_request, _read_credential_request
 )
+SHOWN: Final = Codec("ShownCredentials", tables.shown, _write_shown, _read_shown)
 PASSPORT_VERSION: Final = Codec("PassportVersion", tables.passport_version, _write_passport, _read_passport)
 TWIN: Final = Codec("ShellDescriptor", tables.twin, _write_twin, _read_twin)
 RULE: Final = Codec("AccessRule", tables.twin_rule, _write_rule, _read_rule)

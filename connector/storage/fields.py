@@ -222,6 +222,7 @@ def selector_condition(criterion: Criterion, name: str, cursor: ColumnElement[An
 _asset, _policy, _definition, _agreement = tables.asset.c, tables.policy.c, tables.definition.c, tables.agreement.c
 _negotiation, _transfer, _edr, _grant = tables.negotiation.c, tables.transfer.c, tables.edr.c, tables.grant.c
 _credential, _credential_request = tables.credential.c, tables.credential_request.c
+_shown = tables.shown.c
 _passport_version = tables.passport_version.c
 _twin = tables.twin.c
 _rule = tables.twin_rule.c
@@ -356,6 +357,10 @@ CREDENTIAL_REQUEST: Final = ColumnFields(
         "createdAt": _integer(_credential_request.created_at),
         "updatedAt": _integer(_credential_request.updated_at),
     },
+)
+SHOWN: Final = ColumnFields(
+    "ShownCredentials",
+    {"id": Field(_shown.id), "createdAt": _integer(_shown.created_at), "endsAt": _integer(_shown.ends_at)},
 )
 PASSPORT_VERSION: Final = ColumnFields(
     "PassportVersion",

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from connector.storage.connection import Unavailable
 from connector.storage.tables import metadata
 
-HEAD: Final = "0007"
+HEAD: Final = "0008"
 """The newest revision in `migrations/versions`."""
 _VERSIONS: Final = (
     "CREATE TABLE alembic_version "

@@ -219,6 +219,15 @@ credential_request: Final = Table(
     _text("doc"),
     Index("credential_request_by_age", "created_at", "id"),
 )
+shown: Final = Table(
+    "shown_credentials",
+    metadata,
+    _id(),
+    _time(),
+    _time("ends_at"),
+    _text("doc"),
+    Index("shown_credentials_by_end", "ends_at", "id"),
+)
 passport_version: Final = Table(
     "passport_version",
     metadata,

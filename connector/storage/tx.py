@@ -34,6 +34,7 @@ class StoreTx(Tx):
         self.payloads = TableRepository(connection, codec.PAYLOAD, fields.PAYLOAD)
         self.credentials = TableRepository(connection, codec.CREDENTIAL, fields.CREDENTIAL)
         self.credential_requests = TableRepository(connection, codec.CREDENTIAL_REQUEST, fields.CREDENTIAL_REQUEST)
+        self.shown = TableRepository(connection, codec.SHOWN, fields.SHOWN)
         self.passports = TableRepository(connection, codec.PASSPORT_VERSION, fields.PASSPORT_VERSION)
         self.twins = TwinTableRepository(connection)
         self.rules = TableRepository(connection, codec.RULE, fields.RULE)

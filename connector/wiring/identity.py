@@ -25,6 +25,7 @@ from connector.identity.proofs import Proofs
 from connector.identity.replay import ReplayGuard
 from connector.identity.resolver import DidResolver
 from connector.identity.scopes import CATENA_X_TYPE, Scope, read_scopes
+from connector.identity.shown import StoredShown
 from connector.identity.status_lists import StatusLists
 from connector.identity.sts import EmbeddedTokenService, SecureTokenService
 from connector.identity.sts_remote import RemoteTokenService
@@ -105,7 +106,7 @@ class _Dcp:
             remote = RemoteTokenService(config.did, *service, self._systems)
             wallets = Wallets(self._resolver, remote, self._systems)
             directory = self._directory(directory, partial(self._shown_by, wallets, remote))
-            return Trust(self._identity(remote, directory), directory)
+            return Trust(self._identity(remote, directory, store), directory)
         sts, access = EmbeddedTokenService(key, clock, FreshIds()), AccessTokenReader(key, guard, clock)
         parts = WalletParts(
             key=key,
@@ -121,9 +122,9 @@ class _Dcp:
         directory = self._directory(directory, partial(wallet.present, config.did, [_MEMBERSHIP]))
         needed = [name for scope in self._scopes if (name := scope.credential_type) is not None]
         holder = IssuerClient(self._resolver, sts.for_issuer, self._wire, needed=needed, issuer=config.wallet_issuer)
-        return Trust(self._identity(sts, directory), directory, sts, wallet, holder)
+        return Trust(self._identity(sts, directory, store), directory, sts, wallet, holder)
 
-    def _identity(self, sts: SecureTokenService, directory: ports.Directory) -> DcpIdentity:
+    def _identity(self, sts: SecureTokenService, directory: ports.Directory, store: Store) -> DcpIdentity:
         return DcpIdentity(
             sts,
             self._verifier,
@@ -131,6 +132,7 @@ class _Dcp:
             self._proofs,
             self._checks,
             directory,
+            StoredShown(store, self._clock),
             self._clock,
             scopes=self._scopes,
             optional=read_scopes(self._config.optional_scopes, "/identity/optional_scopes"),

@@ -6,7 +6,7 @@ What it shows is right until a test changes it. Times are real, because the node
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -190,15 +190,18 @@ class DcpNode:
 
 
 @asynccontextmanager
-async def dcp_node(
-    folder: Path, counterparty: Counterparty | None = None, **sections: Mapping[str, Any]
-) -> AsyncIterator[DcpNode]:
-    """A node that asks for a membership and trusts the counterparty's issuer for it; nothing is kept.
+async def dcp_node(folder: Path, **sections: Mapping[str, Any]) -> AsyncIterator[DcpNode]:
+    """A node that asks for a membership and trusts the counterparty's issuer for it; nothing is kept."""
+    async with Counterparty() as them, started(folder, them, sections) as node:
+        yield node
 
-    counterparty: one that is there already.
-    """
-    async with AsyncExitStack() as stack, ClientSession() as session:
-        them = counterparty or await stack.enter_async_context(Counterparty())
+
+@asynccontextmanager
+async def started(
+    folder: Path, them: Counterparty, sections: Mapping[str, Mapping[str, Any]]
+) -> AsyncIterator[DcpNode]:
+    """The same with a counterparty that is there already."""
+    async with ClientSession() as session:
         mine: dict[str, dict[str, Any]] = {
             "node": {"did": NODE},
             "identity": {"kind": "dcp", "scopes": [SCOPE], "keep_credentials": 0},

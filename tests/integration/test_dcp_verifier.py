@@ -30,6 +30,7 @@ from tests.integration.dcp_world import (
     forged,
     lasting,
     now_ms,
+    started,
 )
 
 KITS_REQUEST = {
@@ -319,14 +320,14 @@ async def test_a_node_that_started_again_knows_what_was_shown(tmp_path: Path) ->
     async with Counterparty() as them:
         shown = them.vc(credentialStatus=them.status())
         them.show = lambda _: [them.vp(shown)]
-        async with dcp_node(tmp_path, them) as node:
+        async with started(tmp_path, them, {}) as node:
             assert (await node.catalog(them.header()))[0] == 200
-        async with dcp_node(tmp_path, them) as node:
+        async with started(tmp_path, them, {}) as node:
             identity = node.running.node.identity
             caller = await identity.verify(them.header(token="data"), single_use=False)  # noqa: S106 - no secret
             assert [says.types for says in caller.credentials] == [("MembershipCredential",)]
         them.publish_list(7)
-        async with dcp_node(tmp_path, them) as node:
+        async with started(tmp_path, them, {}) as node:
             with capture_logs() as logs, pytest.raises(PeerError):
                 await node.running.node.identity.verify(them.header(token="data"), single_use=False)  # noqa: S106 - as above
             assert logs[-1]["check"] == "credential-revoked"

@@ -62,6 +62,7 @@ KINDS: dict[str, Any] = {
     "payloads": records.PAYLOAD,
     "credentials": records.CREDENTIAL,
     "credential_requests": records.CREDENTIAL_REQUEST,
+    "shown": records.SHOWN,
     "passports": records.PASSPORT,
     "twins": records.TWIN,
     "outbox": records.a_message(),

@@ -11,12 +11,14 @@ import pytest
 
 from connector.exchange.ports import Commit, Tx
 from connector.exchange.records import Happened, Secret, Timer
-from connector.protocol.errors import Conflict, Invalid
+from connector.identity.shown import StoredShown
+from connector.protocol.errors import Conflict, Invalid, PeerError
 from connector.storage import postgres
 from connector.storage.connection import Connection, Unavailable
 from connector.storage.postgres import PostgresStore
 from connector.storage.replica_tx import LONGEST_NOTE
 from tests.unit import storage_records as records
+from tests.unit.dcp_world import TYPES, DcpWorld
 from tests.unit.storage_records import each
 
 SOON_S = 10.0
@@ -92,6 +94,21 @@ def operator(database: str) -> psycopg.Connection:
 def end_session(database: str, pid: int) -> None:
     with operator(database) as session:
         session.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+
+
+async def test_what_was_shown_to_one_replica_is_known_to_another(join: Join) -> None:
+    a, b = await join(), await join()
+    world = DcpWorld()
+    here, there = (world.identity(remembered=StoredShown(m.store, world.clock)) for m in (a, b))
+    await here.verify(world.header())
+    caller = await there.verify(world.header(access="data"), single_use=False)
+    assert [says.types for says in caller.credentials] == [(name,) for name in TYPES]
+    assert len(world.wallet.queries) == 1
+    world.publish_list(7)
+    world.clock.tick(301)
+    for replica in (here, there):
+        with pytest.raises(PeerError):
+            await replica.verify(world.header(access="data"), single_use=False)
 
 
 class TestLanes:

@@ -14,7 +14,7 @@ from typing_extensions import override
 from connector.exchange.ports import Answer, Wire
 from connector.identity.credential_checks import CredentialChecks
 from connector.identity.credential_schemas import CredentialSchemas
-from connector.identity.credentials import Profile, credential, sign_credential
+from connector.identity.credentials import Profile, VerifiableCredential, credential, sign_credential
 from connector.identity.dcp import DcpIdentity
 from connector.identity.dcp_messages import PresentationQueryMessage, PresentationResponseMessage
 from connector.identity.did import did_document
@@ -25,6 +25,7 @@ from connector.identity.proofs import Proofs
 from connector.identity.replay import ReplayGuard
 from connector.identity.resolver import DidResolver
 from connector.identity.scopes import CATENA_X_TYPE, read_scopes
+from connector.identity.shown import Shown
 from connector.identity.status_list import CONTEXT, REVOCATION, StatusEntry, list_subject, list_type, with_bit
 from connector.identity.status_lists import StatusLists
 from connector.identity.sts import EmbeddedTokenService
@@ -82,6 +83,21 @@ class Reply(Answer):
     @override
     def json(self) -> object:
         return orjson.loads(self.content)
+
+
+@dataclass
+class Remembered(Shown):
+    """What participants have shown last, in memory."""
+
+    last: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @override
+    async def by(self, holder: str) -> tuple[str, ...]:
+        return self.last.get(holder, ())
+
+    @override
+    async def keep(self, holder: str, credentials: Sequence[VerifiableCredential]) -> None:
+        self.last[holder] = tuple(credential.jwt for credential in credentials)
 
 
 @dataclass
@@ -205,6 +221,7 @@ class DcpWorld:
         keep_s: int = 300,
         trusted: Mapping[str, Sequence[str]] | None = None,
         directory: Mapping[str, str] | None = None,
+        remembered: Shown | None = None,
     ) -> DcpIdentity:
         sts = EmbeddedTokenService(self.keys[OURS], self.clock, self.ids)
         return DcpIdentity(
@@ -214,6 +231,7 @@ class DcpWorld:
             self.proofs,
             self.checks(trusted),
             Directory(directory or {}),
+            remembered or Remembered(),
             self.clock,
             scopes=read_scopes(scopes),
             optional=read_scopes(optional),

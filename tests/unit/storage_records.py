@@ -24,6 +24,7 @@ from connector.exchange.records import (
     Peer,
     PolicyDefinition,
     Secret,
+    ShownCredentials,
     Timer,
     Transfer,
 )
@@ -189,4 +190,5 @@ CREDENTIAL = HeldCredential(
 CREDENTIAL_REQUEST = CredentialRequest(
     "h-1", 1, 2, "did:web:issuer.example", Asked.REJECTED, ("MembershipCredential",), "i-1", "https://x/1", "no"
 )
+SHOWN = ShownCredentials("did:web:consumer.example", 1, 99, ("a.b.c", "d.e.f"))
 TIMER = Timer("timer-1", 50, "negotiation", "n-1", '{"a":1}')

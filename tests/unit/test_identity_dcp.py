@@ -41,6 +41,7 @@ from tests.unit.dcp_world import (
     WALLET,
     YEAR_MS,
     DcpWorld,
+    Remembered,
     Reply,
 )
 from tests.unit.identity_world import NOW, OURS, THEIRS
@@ -234,6 +235,57 @@ async def test_a_refresh_is_denied_once_what_was_shown_last_is_revoked(world: Dc
     with pytest.raises(PeerError):
         await us.verify(world.header(access="data"), single_use=False)
     assert len(world.wallet.queries) == 2
+
+
+async def test_what_was_shown_last_outlives_a_restart_and_is_proved_anew_once(world: DcpWorld) -> None:
+    remembered = Remembered()
+    await world.identity(remembered=remembered).verify(world.header())
+    us = world.identity(remembered=remembered)
+    asked = len(world.web.asked)
+    for _ in range(2):
+        caller = await us.verify(world.header(access="data"), single_use=False)
+        assert ([says.types for says in caller.credentials], caller.bpn) == ([(name,) for name in TYPES], BPN)
+    assert world.web.asked[asked:] == [LIST], "a list is fetched once, to the keys of issuers this is nothing new"
+    world.publish_list(7)
+    world.clock.tick(301)
+    with capture_logs() as logs, pytest.raises(PeerError):
+        await us.verify(world.header(access="data"), single_use=False)
+    assert logs[-1]["check"] == "credential-revoked"
+    assert len(world.wallet.queries) == 1
+
+
+@pytest.mark.parametrize(
+    ("trusted", "kept", "check"),
+    [
+        ({STRANGER: ["*"]}, None, "credential-issuer"),  # the operator has changed its mind meanwhile
+        (None, lambda w: w.vc(subject={"id": STRANGER}), "credential-subject"),
+        (None, lambda w: w.vc(key=SigningKey.generate(AUTHORITY)), "credential-signature"),
+        (None, lambda w: w.vc()[:-6] + "AAAAAA", "credential-signature"),
+        (None, lambda _: "no credential", "credential"),
+    ],
+)
+async def test_what_is_in_the_database_is_not_believed_without_proof(
+    world: DcpWorld, trusted: dict[str, list[str]] | None, kept: Callable[[DcpWorld], str] | None, check: str
+) -> None:
+    remembered = Remembered()
+    await world.identity(remembered=remembered).verify(world.header())
+    if kept is not None:
+        remembered.last[THEIRS] = (kept(world),)
+    us = world.identity(remembered=remembered, trusted=trusted)
+    with capture_logs() as logs, pytest.raises(PeerError):
+        await us.verify(world.header(access="data"), single_use=False)
+    assert logs[-1]["check"] == check
+
+
+async def test_a_replica_judges_by_what_another_was_shown_last(world: DcpWorld) -> None:
+    remembered = Remembered()
+    here, there = (world.identity(remembered=remembered, keep_s=0) for _ in range(2))
+    await here.verify(world.header())
+    world.shown = [*world.shown, world.vc("DismantlerCredential", subject={"activityType": "vehicleDismantle"})]
+    await there.verify(world.header())
+    for us in (here, there):
+        caller = await us.verify(world.header(access="data"), single_use=False)
+        assert [says.types for says in caller.credentials][3:] == [("DismantlerCredential",)]
 
 
 async def test_a_refresh_is_not_decided_while_a_status_list_is_out_of_reach(world: DcpWorld) -> None:
@@ -718,6 +770,7 @@ def test_the_verifier_and_the_token_service_are_of_one_participant(world: DcpWor
             world.proofs,
             us._checks,  # noqa: SLF001 - the same
             us._directory,  # noqa: SLF001 - the same
+            us._last,  # noqa: SLF001 - the same
             world.clock,
             scopes=us._scopes,  # noqa: SLF001 - the same
         )

@@ -29,6 +29,7 @@ KINDS: list[tuple[codec.Codec[Any], Any]] = [
     (codec.PAYLOAD, records.PAYLOAD),
     (codec.CREDENTIAL, records.CREDENTIAL),
     (codec.CREDENTIAL_REQUEST, records.CREDENTIAL_REQUEST),
+    (codec.SHOWN, records.SHOWN),
     (codec.OUTGOING, records.a_message()),
     (codec.TIMER, records.TIMER),
 ]
