@@ -40,7 +40,7 @@ class TestVerify:
         assert "[restricted-model] signed 2026-" in composition
         assert f"by {MAKER} with {KEY.kid}" in composition
         hidden = [line.split() for line in lines if line.startswith("hidden")]
-        assert {row[1] for row in hidden} == {"[conformity]", "[commercial.documents]"}
+        assert {row[1] for row in hidden} == {"[conformity]", "[commercial.documents]", "[commercial.other]"}
         assert {len(row) for row in hidden} == {3}
         assert "test" not in "".join(line for line in lines if line.startswith("hidden")).lower()
 

@@ -1,11 +1,12 @@
 """The class map over the real aspect, and the schema of what is left of it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from connector.passport.disclosure import ClassMap, Group, assemble, class_map, schema_without
+from connector.passport.disclosure import COMMERCIAL, ClassMap, Group, assemble, class_map, schema_without
 from connector.passport.views import read_classes, view_faults
 from connector.protocol.errors import Invalid
 from connector.semantics.registry import bundled, data_folder
@@ -32,13 +33,18 @@ LONGLIST = {  # the rows of the attribute longlist 1.2 that are not public, as f
     "/performance/dynamic/power/fade": "individual",
     "/performance/dynamic/roundTripEfficiency": "individual",
     "/performance/dynamic/selfDischargingRate": "individual",
+    "/performance/rated/selfDischargingRate": "individual",
     "/performance/dynamic/resistance/increase/pack": "individual",
+    "/performance/rated/lifetime/expectedYears": "individual",
     "/performance/dynamic/fullCycles": "individual",
     "/performance/dynamic/energy/throughput": "individual",
     "/performance/dynamic/capacity/throughput": "individual",
     "/performance/dynamic/operatingEnvironment": "individual",
     "/performance/dynamic/negativeEvents": "individual",
 }
+
+PLACE = re.compile(r"Annex XIII [1-4]|Art\. 7[78]\([0-9]\)")
+POINTS = {"public-model": "1", "restricted-model": "2", "conformity": "3", "individual": "4"}
 
 
 def schema_leaves() -> list[str]:
@@ -70,6 +76,28 @@ class TestTheMap:
     @pytest.mark.parametrize(("place", "disclosure_class"), LONGLIST.items())
     def test_what_the_longlist_withholds_is_not_public(self, place: str, disclosure_class: str) -> None:
         assert MAP.class_of(place) == disclosure_class
+
+    def test_every_group_names_its_legal_place_and_what_has_none_is_opened_by_contracts_only(self) -> None:
+        unplaced = {group.title for group in MAP.groups if group.basis.startswith("no legal place: ")}
+        assert unplaced == {"commercial/market", "sources/sources"}
+        for group in MAP.groups:
+            if group.title in unplaced:
+                assert group.disclosure_class.startswith(COMMERCIAL)
+            else:
+                assert PLACE.search(group.basis) or group.title == "sustainability/reports", group
+
+    @pytest.mark.parametrize(("disclosure_class", "point"), POINTS.items())
+    def test_a_class_holds_what_its_point_of_annex_xiii_lists(self, disclosure_class: str, point: str) -> None:
+        """A group cites the point that its class stands for; if it cites others, it is in the narrower class."""
+        for group in MAP.groups:
+            cited = set(re.findall(r"Annex XIII ([1-4])", group.basis))
+            if group.disclosure_class == disclosure_class and cited:
+                assert cited == {point}, group
+
+    def test_what_two_points_claim_is_shown_to_none_of_their_readers(self) -> None:
+        for group in MAP.groups:
+            if len(set(re.findall(r"Annex XIII ([1-4])| or ([1-4])", group.basis))) > 1:
+                assert group.disclosure_class.startswith(COMMERCIAL), group
 
     def test_groups_stay_within_a_submodel_and_are_few(self) -> None:
         assert 25 <= len(MAP.groups) <= 50
