@@ -1,53 +1,39 @@
 """From what stands on a battery to its passport: registry, contract, token and data in one call.
 
 A scan asks for little time and is repeated: by the same workshop for the next battery of the same maker, or for the
-same battery. So whatever is there already is used first, a running transfer before an agreement before a new
-negotiation, for the registry as for the passport; each time the peer has the last word, and what it refuses is done
-anew. What is remembered beside the database is only where a provider's registry is.
+same battery, and by several at once. So what is there already is used first, for the registry as for the passport
+(`pulls`). What is remembered beside the database is only where a provider's registry is.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from connector.exchange import catalog, discovery, edrs, fetch, negotiate, transfer
+from connector.exchange import catalog, discovery, edrs, fetch
 from connector.exchange.code import Code
 from connector.exchange.fetch import Denied, Fetched
 from connector.exchange.node import Node
-from connector.exchange.ports import Tx, Waiter
-from connector.exchange.query import Criterion, QuerySpec
-from connector.exchange.records import Edr, Negotiation, Peer, Transfer
+from connector.exchange.ports import Waiter
+from connector.exchange.pulls import LONGEST_S, Offered, Pulls, understood
+from connector.exchange.records import Edr, Peer
 from connector.exchange.twins import INTERFACES, REGISTRY_TYPE
-from connector.policy.parse import parse_policy
-from connector.protocol import negotiation
-from connector.protocol import transfer as transfers
-from connector.protocol.catalog import DatasetView, read_catalog, read_dataset
-from connector.protocol.errors import Conflict, Invalid, NotFound, PeerError, Unreachable
+from connector.protocol.catalog import read_catalog
+from connector.protocol.errors import Invalid, NotFound, PeerError, Unreachable
 from connector.protocol.versions import root_url
-from connector.protocol.vocabulary import DCT, HTTP_PULL, VERSION
+from connector.protocol.vocabulary import DCT, VERSION
 from connector.twins.calls import write_id
 from connector.twins.shell import AssetLink, Shell, Submodel
 
 ASPECTS: Final = ("BatteryPass", "DigitalProductPassport")
 """What is taken for a passport if nobody says which aspect model it has to be."""
-LONGEST_S: Final = 30.0
 _CANDIDATES: Final = 5
 """Twins that are looked at if a search has several."""
 _PROVIDERS: Final = 1024
 T = TypeVar("T")
-R = TypeVar("R", Negotiation, Transfer)
-
-
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """An asset of a provider, and where its catalog is."""
-
-    peer: Peer
-    asset_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +54,7 @@ class Finder:
 
     def __init__(self, node: Node, waiter: Waiter) -> None:
         self._node = node
-        self._waiter = waiter
+        self._pulls = Pulls(node, waiter)
         self._registries: dict[str, Offered] = {}
 
     async def find(self, code: Code, *, semantic_id: str | None = None, limit_s: float = LONGEST_S) -> Found:
@@ -79,7 +65,7 @@ class Finder:
         """
         try:
             async with asyncio.timeout(limit_s):
-                return await _Search(self._node, self._waiter, self._registries, semantic_id).run(code)
+                return await _Search(self._node, self._pulls, self._registries, semantic_id).run(code)
         except TimeoutError as late:
             raise Unreachable(f"the passport was not found within {limit_s:g} s") from late
 
@@ -87,9 +73,9 @@ class Finder:
 class _Search:
     """One search."""
 
-    def __init__(self, node: Node, waiter: Waiter, registries: dict[str, Offered], semantic_id: str | None) -> None:
+    def __init__(self, node: Node, pulls: Pulls, registries: dict[str, Offered], semantic_id: str | None) -> None:
         self._node = node
-        self._waiter = waiter
+        self._pulls = pulls
         self._registries = registries
         self._semantic_id = semantic_id
         self._steps: list[str] = []
@@ -104,7 +90,7 @@ class _Search:
             links = code.links
         registry = await self._registry(did)
         try:
-            shell, submodel = await self._through(registry, lambda ident: self._twin(ident, links))
+            shell, submodel = await self._pulls.through(registry, lambda ident: self._twin(ident, links), self._steps)
         except Unreachable:
             self._registries.pop(did, None)  # it may be somewhere else by now
             raise
@@ -118,7 +104,7 @@ class _Search:
             got = await fetch.fetch(self._node, ident, path=path_below, semantic_id=aspect, named_by=named_by)
             return ident, got
 
-        transfer_id, fetched = await self._through(passport, data)
+        transfer_id, fetched = await self._pulls.through(passport, data, self._steps)
         steps = tuple(self._steps)
         return Found(did, shell.id, submodel.id, passport.asset_id, transfer_id, fetched, steps)
 
@@ -137,7 +123,7 @@ class _Search:
         if _origin(page) not in {_origin(url) for url in connectors}:
             raise Unreachable(f"{page} names {provider}, which has no connector at that address")
         rows = doc.get("assetLinks")
-        links = [_read(AssetLink.parse, row, page) for row in (rows if isinstance(rows, list) else [])]
+        links = [understood(AssetLink.parse, row, page) for row in (rows if isinstance(rows, list) else [])]
         self._steps.append(f"the page names {provider}")
         return provider, tuple(links[:_CANDIDATES])
 
@@ -149,7 +135,7 @@ class _Search:
         for connector in await discovery.connectors(self._node, did):
             peer = Peer(did, connector.address)
             body = await catalog.ask(self._node, peer, {"filterExpression": [type_of], "limit": 1})
-            for dataset in _read(read_catalog, orjson.loads(body), did).datasets:
+            for dataset in understood(read_catalog, orjson.loads(body), did).datasets:
                 if len(self._registries) >= _PROVIDERS:
                     self._registries.clear()
                 self._registries[did] = Offered(peer, dataset.id)
@@ -165,7 +151,7 @@ class _Search:
         idents = [ident for ident in (result if isinstance(result, list) else ()) if isinstance(ident, str)]
         for ident in idents[:_CANDIDATES]:
             doc = await self._ask(transfer_id, "GET", f"/shell-descriptors/{write_id(ident)}")
-            shell = _read(Shell.parse, doc, "the registry")
+            shell = understood(Shell.parse, doc, "the registry")
             if (submodel := self._passport_of(shell)) is not None:
                 self._steps.append(f"the twin is {shell.id}")
                 return shell, submodel
@@ -204,88 +190,6 @@ class _Search:
             return Offered(peer, asset_id), endpoint.href + ("" if endpoint.interface == _VALUE else "/$value")
         raise NotFound(f"the descriptor of {submodel.id} does not say how its data can be had")
 
-    async def _through(self, offered: Offered, use: Callable[[str], Awaitable[T]]) -> T:
-        """What `use` makes of a running transfer of an asset; what the peer refuses is tried the next, longer way."""
-        for way in (self._running, self._agreed, self._negotiated):
-            transfer_id = await way(offered)
-            if transfer_id is None:
-                continue
-            try:
-                return await use(transfer_id)
-            except (Denied, Conflict) as refused:
-                self._steps.append(f"{transfer_id} is of no use any more: {refused.reason}")
-        raise Unreachable(f"{offered.peer.id} gives us no data of {offered.asset_id}: {self._steps[-1]}")
-
-    async def _running(self, offered: Offered) -> str | None:
-        """The newest transfer that we have a token of."""
-
-        def newest(tx: Tx) -> str | None:
-            found = tx.edrs.query(_newest(offered))
-            return found[0].id if found else None
-
-        transfer_id = await self._node.store.read(newest)
-        if transfer_id is not None:
-            self._steps.append(f"the token of {offered.asset_id} is there")
-        return transfer_id
-
-    async def _agreed(self, offered: Offered) -> str | None:
-        """A new transfer under the newest agreement."""
-
-        def newest(tx: Tx) -> str | None:
-            criteria = (Criterion("consumerId", "=", self._node.id),)
-            found = [a for a in tx.agreements.query(_newest(offered, *criteria)) if a.retired_at is None]
-            return found[0].id if found else None
-
-        agreement_id = await self._node.store.read(newest)
-        if agreement_id is None:
-            return None
-        try:
-            transfer_id = await self._pull(agreement_id)
-        except (Conflict, Unreachable):
-            return None
-        self._steps.append(f"the agreement on {offered.asset_id} is there")
-        return transfer_id
-
-    async def _negotiated(self, offered: Offered) -> str:
-        """A new transfer under a new agreement, on the first of the terms that are offered to us."""
-        body = await catalog.ask_dataset(self._node, offered.peer, offered.asset_id)
-        dataset: DatasetView = _read(read_dataset, orjson.loads(body), offered.peer.id)
-        if not dataset.offers:
-            raise NotFound(f"{offered.peer.id} offers {offered.asset_id} on no terms to this node")
-        parties = {"@type": "Offer", "assigner": offered.peer.id, "target": offered.asset_id}
-        terms = parse_policy({**dataset.offers[0], **parties})
-        begun = await negotiate.request(self._node, negotiate.Contract(offered.peer, terms))
-        contract = await self._reached(begun.id, lambda tx: tx.negotiations.get(begun.id), negotiation.State.FINALIZED)
-        if contract.agreement_id is None:
-            raise Unreachable(f"the negotiation of {offered.asset_id} is final without an agreement")
-        self._steps.append(f"{offered.asset_id} was negotiated: agreement {contract.agreement_id}")
-        return await self._pull(contract.agreement_id)
-
-    async def _pull(self, agreement_id: str) -> str:
-        begun = await transfer.request(self._node, transfer.Order(agreement_id, HTTP_PULL))
-        running = await self._reached(begun.id, lambda tx: tx.transfers.get(begun.id), transfers.State.STARTED)
-        return running.id
-
-    async def _reached(self, ident: str, load: Callable[[Tx], R], state: str) -> R:
-        """A process when it is in a state. Raise Unreachable if it ended, or if nobody goes on with it."""
-        record: R | None = None
-
-        def there(candidate: object) -> bool:
-            if not isinstance(candidate, Negotiation | Transfer):
-                return False
-            return candidate.process.over or candidate.process.state == state
-
-        async def reached() -> bool:
-            nonlocal record
-            record = await self._node.store.read(load)
-            return there(record)
-
-        await self._waiter.wait_until(ident, reached, LONGEST_S, lambda event: there(event.record))
-        if record is None or record.process.state != state:
-            now = record.process.state if record else "gone"
-            raise Unreachable(f"{ident} is {now} and not {state}: {record.error if record else ''}".rstrip(": "))
-        return record
-
     async def _told(self, asking: Awaitable[T], whom: str) -> T:
         try:
             return await asking
@@ -295,19 +199,6 @@ class _Search:
 
 _ASPECT_ENDS: Final = tuple(f"#{aspect}" for aspect in ASPECTS)
 _VALUE: Final = next(name for name in INTERFACES if "VALUE" in name)
-
-
-def _newest(offered: Offered, *criteria: Criterion) -> QuerySpec:
-    about = (Criterion("assetId", "=", offered.asset_id), Criterion("providerId", "=", offered.peer.id), *criteria)
-    return QuerySpec(limit=10, descending=True, criteria=about)
-
-
-def _read(parse: Callable[[Any], T], doc: object, whom: str) -> T:
-    """What a peer said, read. Raise Unreachable if it cannot be."""
-    try:
-        return parse(doc)
-    except PeerError as error:
-        raise Unreachable(f"what {whom} says cannot be read: {error}") from error
 
 
 def below(endpoint: str, href: str) -> str:
