@@ -1,6 +1,7 @@
 """Listeners and what every surface shares, over real sockets, with peers that are slow, rude or gone."""
 
 import asyncio
+import gc
 import gzip
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import signal
 import socket
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from socket import create_connection
@@ -482,6 +484,26 @@ async def test_failure_after_the_head_has_left_breaks_off() -> None:
         writer.write(get("/"))
         assert (await reader.read()).endswith(b"4\r\nhalf\r\n")
         writer.close()
+
+
+async def test_what_a_refused_request_has_read_is_not_kept_for_the_garbage_collector() -> None:
+    class Read:
+        """Stands for a megabyte."""
+
+    kept: list[weakref.ref[Read]] = []
+
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        read = Read()
+        kept.append(weakref.ref(read))
+        raise PeerError(400, "not this")
+
+    gc.disable()
+    try:
+        async with serving(refuse) as listener:
+            assert (await ask(listener, get("/"))).status == 400
+        assert [read() for read in kept] == [None]
+    finally:
+        gc.enable()
 
 
 async def test_each_mounted_surface_answers_in_its_own_form() -> None:
