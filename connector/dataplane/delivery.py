@@ -38,8 +38,8 @@ async def deliver(request: web.Request, gate: Gate, access: Access, ask: Ask) ->
                 return _response(content, content.body)
             if request.method == "HEAD" or content.status in _BODILESS:
                 return await _only_head(request, content)
-            if _declared(content) <= SMALL:
-                body = await _whole(content, content.read)
+            if (length := _declared(content)) <= SMALL:
+                body = await _whole(content.read, length)
                 await gate.still(access)
                 return _response(content, body)
             return await _stream(request, gate, access, content, watch)
@@ -55,11 +55,11 @@ def _response(content: Content, body: bytes) -> web.Response:
     return web.Response(status=content.status, reason=content.reason, headers=content.headers, body=body)
 
 
-async def _whole(content: Content, read: Callable[[], Awaitable[bytes]]) -> bytes:
+async def _whole(read: Callable[[], Awaitable[bytes]], length: int) -> bytes:
     body = bytearray()
     while chunk := await read():
         body += chunk
-    if len(body) != _declared(content):
+    if len(body) != length:
         raise Unreachable("the provider's backend broke off its answer")
     return bytes(body)
 

@@ -18,7 +18,7 @@ from yarl import URL
 
 from connector.dataplane.backend import FAULTS, Backends, failed
 from connector.dataplane.headers import EDC_AGREEMENT, EDC_BPN, to_backend, to_consumer
-from connector.dataplane.http_address import HttpAddress
+from connector.dataplane.http_address import HttpAddress, OAuth2
 from connector.dataplane.oauth2 import ClientCredentials
 from connector.dataplane.source import Ask, Content, Prepared, Reader, Source, SourceFault
 from connector.exchange.ports import Tx
@@ -81,7 +81,7 @@ class _Backend:
         address = self.address
         method = ask.method if address.proxy_method else address.method
         passes = address.proxy_body and ask.body is not None
-        own = await self._with_token()
+        own = self.own if address.oauth2 is None else await self._with_token(address.oauth2)
         body = ask.body if passes else None
         static = None
         if not passes and address.body is not None and method not in _BODILESS:
@@ -101,10 +101,7 @@ class _Backend:
             fields["Location"] = location
         return fields
 
-    async def _with_token(self) -> dict[str, str]:
-        client = self.address.oauth2
-        if client is None:
-            return self.own
+    async def _with_token(self, client: OAuth2) -> dict[str, str]:
         token = await self.clients.authorization(client, self.secrets[client.secret_name])
         return {**self.own, "Authorization": token}
 
@@ -112,7 +109,7 @@ class _Backend:
 class _Call(AbstractAsyncContextManager[Content]):
     """One call of a backend. Leaving it frees the connection, or ends it if there is more to come on it.
 
-    A class and not a generator, as it is on the way of every byte: that is a third of what a small pull costs us.
+    A class and not a generator: those that stood here, one in another, took a tenth of the time of a small pull.
     """
 
     __slots__ = ("_ask", "_backend", "_response", "_target")
