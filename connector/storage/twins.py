@@ -32,6 +32,7 @@ from sqlalchemy import (
 from typing_extensions import override
 
 from connector.exchange.ports import TwinRepository
+from connector.policy.partner import IN_GROUP
 from connector.storage import tables
 from connector.storage.codec import TWIN
 from connector.storage.connection import Connection
@@ -47,8 +48,8 @@ _ONE: Final[ColumnElement[int]] = literal_column("1", BigInteger())
 _OWNER: Final[ColumnElement[str]] = literal_column(f"'{OWNER_SUBJECT}'", tables.TEXT)
 SHORT: Final = 1000
 """How far the rows of a link are counted to find the rarest; beyond, all are common."""
-_NOBODY: Final = ""
-"""The audience of a policy that nobody can satisfy."""
+_NOBODY: Final = IN_GROUP
+"""The audience of a policy that nobody can satisfy: no group is without a name."""
 T = TypeVar("T")
 
 

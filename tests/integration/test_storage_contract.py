@@ -18,6 +18,7 @@ from connector.protocol.negotiation import NegotiationProcess
 from connector.protocol.process import Role
 from connector.storage.postgres import PostgresStore
 from connector.storage.sqlite import SqliteStore
+from connector.twins.rules import AccessRule
 from connector.twins.shell import AssetLink, RegisteredShell, Shell, SpecificAssetId
 from connector.twins.visibility import OWNER, Reader
 from tests.unit import storage_records as records
@@ -65,6 +66,7 @@ KINDS: dict[str, Any] = {
     "shown": records.SHOWN,
     "passports": records.PASSPORT,
     "twins": records.TWIN,
+    "rules": records.RULE,
     "outbox": records.a_message(),
     "timers": records.TIMER,
 }
@@ -105,6 +107,54 @@ class TestTwins:
         await store.run(lambda tx: tx.twins.delete("t2"))
         found = await store.read(lambda tx: tx.twins.search(mine, [part], limit=10))
         assert [t.id for t in found] == ["t0", "t1", "t4"]
+
+    async def test_policies_and_rules_lead_to_twins_page_by_page(self, store: Store) -> None:
+        part, serial, van = (
+            AssetLink("manufacturerPartId", "m"),
+            AssetLink("partInstanceId", "3"),
+            AssetLink("van", "9"),
+        )
+        published = [replace(twin(f"t{n}", manufacturerPartId="m"), policies=("p",)) for n in range(3)]
+        others = [twin(f"t{n}", manufacturerPartId="m", partInstanceId=str(n)) for n in range(3, 6)]
+        await store.run(lambda tx: each(tx.twins.add, [*published, *others]))
+        rules = [AccessRule(str(i), 1, "B", (part, van), frozenset({"partInstanceId"})) for i in range(3)]
+        permitted, ruled = Reader("B", policies=frozenset({"p"})), Reader("B", rules=tuple(rules))
+        both = Reader("B", policies=frozenset({"p"}), rules=(AccessRule("9", 1, "B", (serial,), frozenset({"van"})),))
+
+        def look(tx: Tx) -> None:
+            def found(reader: Reader, *wanted: AssetLink, after: str = "", limit: int = 9) -> list[str]:
+                return [kept.id for kept in tx.twins.search(reader, wanted, after=after, limit=limit)]
+
+            assert found(permitted) == found(permitted, part) == ["t0", "t1", "t2"]
+            assert found(permitted, part, after="t0", limit=1) == ["t1"]
+            assert found(permitted, part, van) == found(Reader("B")) == found(Reader("B"), part) == []
+            assert found(ruled) == [f"t{n}" for n in range(6)]
+            assert found(ruled, after="t1", limit=3) == ["t2", "t3", "t4"]
+            assert found(ruled, serial) == ["t3"]
+            assert found(ruled, serial, part) == []  # mandatory, and not visible
+            assert found(both) == ["t0", "t1", "t2", "t3"]
+            assert found(both, van) == ["t3"]
+            assert found(both, van, part) == []
+
+        await store.read(look)
+
+    async def test_the_policies_of_twins_are_found_by_whom_they_are_for(self, store: Store) -> None:
+        names = ("for-b", "for-all", "for-dealers", "for-nobody")
+        audiences = (frozenset({"B", "C"}), None, frozenset({"group:dealers"}), frozenset[str]())
+
+        def tx(tx: Tx) -> None:
+            for name, audience in zip(names, audiences, strict=True):
+                tx.policies.add(replace(records.POLICY_DEFINITION, id=name))
+                tx.twins.guard(name, audience)
+            assert tx.twins.policies_for("B", ()) == ["for-all", "for-b"]
+            assert tx.twins.policies_for(None, {"dealers"}) == ["for-all", "for-dealers"]
+            assert tx.twins.policies_for("group:dealers", ()) == tx.twins.policies_for("", ()) == ["for-all"]
+            assert all(tx.twins.guards(name) for name in names)
+            tx.twins.guard("for-b", frozenset({"C"}))
+            tx.policies.delete("for-all")
+            assert (tx.twins.policies_for("B", ()), tx.twins.guards("for-all")) == ([], False)
+
+        await store.run(tx)
 
 
 class TestRepositories:

@@ -33,7 +33,8 @@ from connector.protocol import negotiation, transfer
 from connector.protocol.negotiation import NegotiationProcess
 from connector.protocol.process import Role
 from connector.protocol.transfer import TransferProcess
-from connector.twins.shell import RegisteredShell, Shell, SpecificAssetId, Submodel
+from connector.twins.rules import AccessRule
+from connector.twins.shell import AssetLink, RegisteredShell, Shell, SpecificAssetId, Submodel
 
 T = TypeVar("T")
 TYPE = "http://purl.org/dc/terms/type"
@@ -182,6 +183,18 @@ TWIN = RegisteredShell(
         (Submodel("urn:uuid:3", {"id": "urn:uuid:3", "idShort": "batteryPass"}),),
         {"idShort": "Battery_0815"},
     ),
+    ("for-members", "for-oem"),
+)
+RULE = AccessRule(
+    "1700000000000",
+    1,
+    "BPNL00000000CONS",
+    (AssetLink("manufacturerPartId", "P-1"),),
+    frozenset({"partInstanceId", "van"}),
+    frozenset({"urn:samm:x:1.0.0#X"}),
+    "for the consumer",
+    5,
+    9,
 )
 PAYLOAD = Payload("asset-1", 1, "urn:samm:io.catenax.battery:6.0.0#Battery", b'{"\xc3\xa4":1}', "digest", "signature")
 CREDENTIAL = HeldCredential(
