@@ -23,6 +23,8 @@ from connector.passport.audiences import lattice
 from connector.passport.diff import changes
 from connector.passport.disclosure import class_map
 from connector.passport.report import KIND, Bundle, verify
+from connector.passport.signature import Resolve
+from connector.protocol.errors import ConnectorError
 
 
 @click.group()
@@ -127,6 +129,8 @@ async def check(client: Client, file: Path, day: str | None) -> Said:
 @on_node
 async def show(client: Client, passport_id: str, number: int | None, reader: str | None) -> Said:
     """Show a passport of this node: its versions and what is in it, or what a reader sees of it."""
+    if reader is not None and number is not None:
+        raise click.UsageError("readers see the newest version: give --as or --version")
     if reader is not None:
         audience, _, purpose = reader.partition(":")
         view = await client.passports.view(passport_id, audience, purpose)
@@ -150,7 +154,7 @@ async def fetch(client: Client, did: str, serial: str, output: Path | None) -> S
     """
     got = await client.passports.fetch(await client.passports.locate(did), serial)
     checks = {**got["verification"], **got["report"]["checks"]}
-    lines = [*_checks(checks), *faults(ModelVerdict.of(got["model"])), *_fields(got["report"])]
+    lines = [*_checks(checks), *faults(ModelVerdict.of(got["model"])), *_fields(got["report"]), _verdict(checks)]
     if got["ok"] and output is not None:
         lines.append(_kept(output, got["bundle"]))
     return Said(got, lines, ok=bool(got["ok"]))
@@ -166,18 +170,19 @@ def _kept(file: Path, bundle: Mapping[str, Any]) -> str:
 @click.option("--key", "document", type=JSON_FILE, help="The issuer's DID document.  [default: the one in FILE]")
 @json_option
 def verify_file(file: Path, document: Path | None, *, as_json: bool) -> None:
-    """Prove what the bundle in FILE says, offline. Exit code 1 if anything does not hold.
+    """Prove what the bundle in FILE says, offline.
 
-    For each visible field: who signed it, when, with which key. For each hidden group: its class and digest only.
+    For each visible field: who signed it, when, with which key. For each hidden group: its class and digest only. The
+    exit code is 0 if all holds, 1 if anything does not, or FILE is no bundle, and 2 if there is nothing to judge: no
+    such file, no JSON, or no DID document after --key.
     """
     with refusals(as_json=as_json):
         bundle = Bundle.parse(_read(file))
-        keys = keys_in(bundle.did_document if document is None else _read(document))
-        report = verify(bundle, keys)
+        report = verify(bundle, keys_in(bundle.did_document) if document is None else _keys(document))
         doc = report.to_json()
         where = "the DID document in the file" if document is None else str(document)
         fetched = f"fetched {_time(bundle.fetched_at)}; keys from {where}"
-        lines = [*_checks(doc["checks"]), fetched, *_fields(doc)]
+        lines = [*_checks(doc["checks"]), fetched, *_fields(doc), _verdict(doc["checks"])]
     say(Said(doc, lines, ok=report.ok), as_json=as_json)
 
 
@@ -186,7 +191,10 @@ def verify_file(file: Path, document: Path | None, *, as_json: bool) -> None:
 @click.argument("after", type=JSON_FILE)
 @json_option
 def diff(before: Path, after: Path, *, as_json: bool) -> None:
-    """Show what changed from one passport to another: plain aspects, or bundles."""
+    """Show what changed from one passport to another: plain aspects, or bundles.
+
+    The exit code is 0 if nothing did, 1 if something did, and 2 if one of the files is no passport.
+    """
     with refusals(as_json=as_json):
         found = changes(_aspect(before), _aspect(after), class_map())
     rows = [(c.kind, c.place, _short(c.before), _short(c.after), c.disclosure_class or "") for c in found]
@@ -195,7 +203,8 @@ def diff(before: Path, after: Path, *, as_json: bool) -> None:
         for c in found
     ]
     lines = [] if rows else ["no difference"]
-    say(Said(doc, lines, ("what", "field", "before", "after", "class") if rows else (), rows), as_json=as_json)
+    columns = ("what", "field", "before", "after", "class") if rows else ()
+    say(Said(doc, lines, columns, rows, ok=not rows), as_json=as_json)
 
 
 def _read(file: Path) -> Any:  # noqa: ANN401 - any JSON
@@ -206,12 +215,30 @@ def _read(file: Path) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _aspect(file: Path) -> object:
+    """The passport in a file: a plain aspect, or that of a bundle."""
     doc = _read(file)
-    return doc.get("aspect") if isinstance(doc, dict) and doc.get("type") == KIND else doc
+    aspect = doc.get("aspect") if isinstance(doc, dict) and doc.get("type") == KIND else doc
+    if not isinstance(aspect, dict) or not class_map().split(aspect).fields:
+        raise click.UsageError(f"{file} holds no passport, neither plain nor in a bundle")
+    return aspect
+
+
+def _keys(file: Path) -> Resolve:
+    """The keys in a DID document of the user's own."""
+    try:
+        return keys_in(_read(file))
+    except ConnectorError as fault:
+        raise click.UsageError(f"{file} is no DID document: {fault}") from None
 
 
 def _checks(checks: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     return (f"{'ok' if check['ok'] else 'FAILED':6} {name}: {check['detail']}" for name, check in checks.items())
+
+
+def _verdict(checks: Mapping[str, Mapping[str, Any]]) -> str:
+    """One line to end a long report with."""
+    failed = [name for name, check in checks.items() if not check["ok"]]
+    return f"NOT verified: {', '.join(failed)}" if failed else f"verified: {', '.join(checks)}"
 
 
 def _fields(report: Mapping[str, Any]) -> Sequence[str]:

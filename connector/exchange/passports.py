@@ -2,7 +2,7 @@
 
 Keeping, announcing and offering is one transaction; if anything is wrong, nothing has happened. A version is never
 overwritten: who publishes a passport again makes the next one, which names the one before. A passport that has not
-changed stays the version it is, and only what it is offered for is brought up to date.
+changed, nor the map of its disclosure classes, stays the version it is, and only its offers are brought up to date.
 """
 
 from collections.abc import Mapping, Sequence
@@ -134,7 +134,7 @@ async def _attempt(
     """Sign what would be the next version and keep it; None if another one came first."""
     identity = Identity.of(passport)
     before = await node.store.read(lambda tx: newest(tx, identity.passport_id))
-    same = before is not None and before.body == canonical(passport)
+    same = before is not None and _stays(before, passport)
     version = before if before is not None and same else _signed(node, passport, identity, before, complete)
 
     def tx(tx: Tx) -> Published | None:
@@ -150,6 +150,11 @@ async def _attempt(
         return Published(version, not same, complete, definitions)
 
     return await node.store.run(tx)
+
+
+def _stays(version: PassportVersion, passport: Mapping[str, Any]) -> bool:
+    """Whether a version is this very passport, and its groups are those of today's class map."""
+    return version.body == canonical(passport) and version.issued.class_map == class_map().edition
 
 
 def _signed(

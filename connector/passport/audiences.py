@@ -112,7 +112,8 @@ class Lattice:
         """Raise Invalid, with what is possible, for a reading that the table does not know or would cut."""
         rule = self.rule(reading.audience, reading.purpose)
         if rule is None:
-            raise Invalid(f"no audience {reading.audience}:{reading.purpose}; known are {', '.join(self.names())}")
+            said = ":".join(part for part in (reading.audience, reading.purpose) if part)
+            raise Invalid(f"no audience {said}; known are {', '.join(self.names())}")
         if rule.one_battery and reading.battery is None:
             raise Invalid(f"{reading.audience}:{reading.purpose} is for one battery, which must be named")
         if reading.classes is not None and (more := reading.classes - rule.classes - rule.by_contract):

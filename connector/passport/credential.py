@@ -57,6 +57,11 @@ class Issued:
         """What the next version names it by."""
         return sdjwt.digest_of(self.jwt)
 
+    @property
+    def class_map(self) -> str:
+        """The edition of the map that its groups were made by."""
+        return str(Jwt.parse(self.jwt, "the credential").payload.get("class_map"))
+
 
 def issue(about: About, fields: Mapping[str, Any], classes: ClassMap, key: JwtSigner, salts: Iterable[bytes]) -> Issued:
     """Sign a version of a passport, given as fields (`ClassMap.split`).
@@ -94,7 +99,15 @@ def issue(about: About, fields: Mapping[str, Any], classes: ClassMap, key: JwtSi
 
 
 def present(issued: Issued, classes: ClassMap, granted: Iterable[str]) -> SdJwt:
-    """The credential with the groups that a reader of these classes may see."""
+    """The credential with the groups that a reader of these classes may see.
+
+    Raise Invalid if its groups were made by another edition of the map: they cannot be cut anew under one signature.
+    """
+    if issued.class_map != classes.edition:
+        raise Invalid(
+            f"the passport was signed by edition {issued.class_map} of the class map; this node has {classes.edition}:"
+            " publish it again"
+        )
     wanted = frozenset(granted)
     shown = {group.title for group in classes.groups if group.disclosure_class in wanted}
     return SdJwt(issued.jwt, sdjwt.select(issued.disclosures, lambda disclosure: disclosure.name in shown))

@@ -24,7 +24,10 @@ class Change:
 
 
 def changes(before: object, after: object, classes: ClassMap) -> list[Change]:
-    """All changes, in the order of their places; lists entry by entry. Raise Invalid if nested too deep."""
+    """All changes, in the order of their places; lists entry by entry. Raise Invalid if nested too deep.
+
+    What came or went as a whole is told field by field, because each field has a class of its own.
+    """
     found = [
         Change(
             pointer(path),
@@ -33,24 +36,32 @@ def changes(before: object, after: object, classes: ClassMap) -> list[Change]:
             None if new is _ABSENT else new,
             classes.class_of(pointer(path)),
         )
-        for path, old, new in _walk((), before, after)
+        for path, old, new in _walk((), before, after, classes)
     ]
     return sorted(found, key=lambda change: change.place)
 
 
 def _walk(
-    path: tuple[str | int, ...], old: object, new: object
+    path: tuple[str | int, ...], old: object, new: object, classes: ClassMap
 ) -> Iterator[tuple[tuple[str | int, ...], object, object]]:
     if len(path) > MAX_DEPTH:
         raise Invalid(f"a passport is nested deeper than {MAX_DEPTH} levels", pointer(path[:8]))
+    if old is _ABSENT and _holds_fields(path, new, classes):
+        old = {}
+    elif new is _ABSENT and _holds_fields(path, old, classes):
+        new = {}
     if isinstance(old, dict) and isinstance(new, dict):
         for name in old.keys() | new.keys():
-            yield from _walk((*path, name), old.get(name, _ABSENT), new.get(name, _ABSENT))
+            yield from _walk((*path, name), old.get(name, _ABSENT), new.get(name, _ABSENT), classes)
     elif isinstance(old, list) and isinstance(new, list):
         for index in range(max(len(old), len(new))):
-            yield from _walk((*path, index), _entry(old, index), _entry(new, index))
+            yield from _walk((*path, index), _entry(old, index), _entry(new, index), classes)
     elif old != new or (type(old) is not type(new) and not _numbers(old, new)):
         yield path, old, new
+
+
+def _holds_fields(path: tuple[str | int, ...], value: object, classes: ClassMap) -> bool:
+    return isinstance(value, dict) and bool(value) and classes.class_of(pointer(path)) is None
 
 
 def _numbers(*values: object) -> bool:

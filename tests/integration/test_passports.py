@@ -16,9 +16,12 @@ from typing_extensions import override
 
 from connector.client import ApiError, For, template
 from connector.demo_data import PASSPORT_SEMANTIC_ID, passports
+from connector.exchange import passport_views
+from connector.exchange import passports as passports_module
 from connector.exchange.passports import PassportOffer, publish_passport
 from connector.exchange.ports import Twin, TwinRegistry, Tx
 from connector.identity.did import keys_in
+from connector.passport import notary
 from connector.passport.audiences import Reading, lattice
 from connector.passport.disclosure import class_map
 from connector.passport.report import Bundle, verify
@@ -188,6 +191,24 @@ async def test_a_withdrawn_offer_takes_its_classes_from_agreements_on_it(nodes: 
     got = await nodes.fetch(OEM, serial())  # under the agreement that is there
     assert got["bundle"]["aspect"] == class_map().project(passport(), {"public-model"})
     assert (await nodes[OEM].client.agreements.query()).total == 1
+
+
+async def test_with_another_class_map_nothing_leaves_until_the_passport_is_published_again(
+    nodes: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = nodes[MAKER].client
+    await maker.passports.publish(passport(), nodes.offers)
+    known = replace(class_map(), edition="next")
+    for module in (passport_views, passports_module, notary):
+        monkeypatch.setattr(module, "class_map", lambda: known)
+    with pytest.raises(ApiError, match="answered 500"):
+        await nodes.fetch(RECYCLER, serial())
+    with pytest.raises(ApiError, match="has next: publish it again"):
+        await maker.passports.view(identifier(), "public")
+    again = await maker.passports.publish(passport(), nodes.offers)
+    assert (again["version"], again["new"]) == (2, True)
+    got = await nodes.fetch(RECYCLER, serial())
+    assert (got["bundle"]["aspect"], got["report"]["passport"]["classMap"]) == (expected(RECYCLER), "next")
 
 
 async def test_a_new_version_is_served_to_who_has_an_agreement_and_names_the_one_before(nodes: World) -> None:

@@ -36,6 +36,7 @@ class TestVerify:
         done = run("verify", kept)
         assert done.exit_code == 0, done.output
         lines = done.output.splitlines()
+        assert lines[-1] == "verified: credential, issuer, binding, aspect"
         composition = next(line for line in lines if line.startswith("/materials/composition"))
         assert "[restricted-model] signed 2026-" in composition
         assert f"by {MAKER} with {KEY.kid}" in composition
@@ -60,6 +61,10 @@ class TestVerify:
         done = run("verify", kept, "--key", wrong)
         assert done.exit_code == 1
         assert "has no key" in done.output
+        assert done.output.splitlines()[-1] == "NOT verified: credential, binding, aspect"
+        done = run("verify", kept, "--key", kept)
+        assert done.exit_code == 2
+        assert f"{kept} is no DID document" in done.output
 
     def test_json_is_the_same_report(self, kept: Path) -> None:
         doc = json.loads(run("verify", kept, "--json").output)
@@ -88,7 +93,26 @@ class TestDiff:
                 "class": "individual",
             }
         ]
-        assert "no difference" in run("diff", kept, kept).output
+        done = run("diff", kept, after)
+        assert done.exit_code == 1
+        assert "/performance/dynamic/fullCycles/value" in done.output
+        done = run("diff", kept, kept)
+        assert (done.exit_code, done.output) == (0, "no difference\n")
+
+    @pytest.mark.parametrize("doc", [[1], {}, "x", {"type": "BatteryPassportBundle"}, {"a": 1}])
+    def test_what_is_no_passport_is_compared_with_nothing(self, kept: Path, tmp_path: Path, doc: object) -> None:
+        other = write(tmp_path / "other.json", doc)
+        for files in ((kept, other), (other, kept)):
+            done = run("diff", *files)
+            assert done.exit_code == 2
+            assert f"{other} holds no passport" in done.output
+
+
+class TestShow:
+    def test_a_reader_sees_the_newest_version_and_no_other(self) -> None:
+        done = run("show", "urn:uuid:x", "--as", "public", "--version", "1")
+        assert done.exit_code == 2
+        assert "give --as or --version" in done.output
 
 
 class TestPublish:

@@ -48,6 +48,12 @@ def test_a_reader_gets_its_classes_and_digests_of_the_rest(reading: Reading) -> 
     assert (found.issuer, found.kid, found.about.version) == (MAKER, KEY.kid, 1)
 
 
+def test_groups_of_another_edition_of_the_map_are_not_shown() -> None:
+    """A class may have got narrower since; one signature cannot be cut anew."""
+    with pytest.raises(Invalid, match="has next: publish it again"):
+        credential.present(issued(), replace(MAP, edition="next"), MAP.classes)
+
+
 def test_all_readers_of_a_version_hold_the_same() -> None:
     made = issued()
     recycler = Credential.read(presented(RECYCLER, made).text, KEYS)

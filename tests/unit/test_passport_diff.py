@@ -20,6 +20,25 @@ def test_each_place_is_told_with_its_class() -> None:
     ]
 
 
+def test_what_came_or_went_as_a_whole_is_told_field_by_field() -> None:
+    before, after = passport(), passport()
+    del before["commercial"], after["safety"]
+    before["operation"] = after["operation"] = {}
+    after["new"] = {}
+    found = [(c.kind, c.place, c.disclosure_class) for c in changes(before, after, class_map())]
+    assert found == [
+        ("added", "/commercial/placedOnMarket", "commercial.other"),
+        ("added", "/commercial/purpose", "commercial.other"),
+        ("added", "/new", None),
+        ("removed", "/safety/dismantling", "restricted-model"),
+        ("removed", "/safety/meaningOfLabels", "public-model"),
+        ("removed", "/safety/removalFromAppliance", "restricted-model"),
+        ("removed", "/safety/safeDischarging", "restricted-model"),
+        ("removed", "/safety/safetyMeasures", "restricted-model"),
+        ("removed", "/safety/usableExtinguishAgent", "public-model"),
+    ]
+
+
 def test_equal_passports_have_no_changes() -> None:
     assert changes(passport(), passport(), class_map()) == []
 

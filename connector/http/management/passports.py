@@ -98,8 +98,10 @@ async def _get_version(request: web.Request) -> web.Response:
     number = request.match_info["number"]
     if not number.isascii() or not number.isdecimal() or len(number) > 9:  # noqa: PLR2004 - an INTEGER column
         raise Invalid("a version is a number from 1", value=number)
-    ident = f"{reading.named(request)}#{int(number)}"
-    version = await request.app[NODE].store.read(lambda tx: tx.passports.get(ident))
+    ident = reading.named(request)
+    version = await request.app[NODE].store.read(lambda tx: tx.passports.find(f"{ident}#{int(number)}"))
+    if version is None:
+        raise NotFound(f"there is no version {int(number)} of the passport {ident}", value=ident)
     return answer({**_version(version), "passport": version.passport})
 
 
