@@ -9,6 +9,7 @@ by `trusted_issuers` alone.
     settings     what can be set
     model        members, requests, credentials: what the register holds
     kinds        the four credentials of Catena-X: ids, subjects, schemas
+    keys         the key it signs with, and those before it
     issuing      what a request brings, decided without clock, chance or I/O
     register     SQLite, one transaction for a request
     published    status lists and the BPN directory, as others get them

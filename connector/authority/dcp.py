@@ -42,7 +42,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """What the routes work with. `changed` is called after a commit that has changed the register."""
+    """What the routes work with. `changed` is called after a commit that has changed the register.
+
+    `rotate` makes a new signing key.
+    """
 
     office: Office
     register: Register
@@ -50,6 +53,7 @@ class Counter:
     verifier: TokenVerifier
     proofs: Proofs
     clock: Clock
+    rotate: Callable[[], Awaitable[None]]
     chance: Callable[[], Chance]
     changed: Callable[[], None]
     door: Door

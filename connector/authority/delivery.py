@@ -19,13 +19,13 @@ from typing import Final
 
 import structlog
 
+from connector.authority.keys import Keys
 from connector.authority.model import Delivery
 from connector.authority.register import Register, Tx
 from connector.engine.waiting import until
 from connector.exchange.ports import Clock, Ids, Wire
 from connector.identity.dcp_messages import CREDENTIAL_SERVICE
 from connector.identity.did import service_endpoints
-from connector.identity.keys import SigningKey
 from connector.identity.resolver import DidResolver
 from connector.identity.tokens import issue_token
 from connector.protocol.errors import ConnectorError, LocalError, PeerError
@@ -52,10 +52,10 @@ class Sender:
     """Sends what the register has to send, until it is stopped."""
 
     def __init__(
-        self, register: Register, key: SigningKey, resolver: DidResolver, wire: Wire, clock: Clock, ids: Ids
+        self, register: Register, keys: Keys, resolver: DidResolver, wire: Wire, clock: Clock, ids: Ids
     ) -> None:
         self._register = register
-        self._key = key
+        self._keys = keys
         self._resolver = resolver
         self._wire = wire
         self._clock = clock
@@ -151,7 +151,8 @@ class Sender:
         url = endpoints[0].rstrip("/") + delivery.path
         self._wire.check(url)
         claims = {} if delivery.token is None else {"token": delivery.token}
-        token = issue_token(self._key, audience=delivery.holder, jti=self._ids(), now=self._clock.now(), claims=claims)
+        now = self._clock.now()
+        token = issue_token(self._keys.current, audience=delivery.holder, jti=self._ids(), now=now, claims=claims)
         answer = await self._wire.send(
             "POST",
             url,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from connector.authority.keys import Keys
 from connector.authority.kinds import Supported, Terms
 from connector.authority.model import Delivery, Issued, Member, Request, Standing
 from connector.authority.register import Tx
@@ -45,12 +46,17 @@ DAY_MS: Final = 86_400_000
 class Office:
     """Who issues, and what. `validity` is in ms; `status_url` gives the URL of a list."""
 
-    key: SigningKey
+    keys: Keys
     supported: Mapping[str, Supported]
     terms: Terms
     validity: int
     issuer_url: str
     status_url: Callable[[int], str]
+
+    @property
+    def key(self) -> SigningKey:
+        """What it signs with now."""
+        return self.keys.current
 
     @property
     def schemas(self) -> str:

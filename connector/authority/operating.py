@@ -34,6 +34,7 @@ ROUTES: Final = (
     ("POST", "/members/{bpn}/credentials", "issue"),
     ("GET", "/credentials", "credentials"),
     ("POST", "/credentials/{id}/revoke", "revoke"),
+    ("POST", "/keys", "rotate"),
     ("GET", "/requests", "requests"),
     ("GET", "/deliveries", "deliveries"),
 )
@@ -154,6 +155,14 @@ class _Desk:
         issued = await self._change(take_back)
         log.info("revoked", credential=identifier, bpn=issued.bpn, type=issued.type)
         return answer(credential_json(issued, now))
+
+    async def rotate(self, _: web.Request) -> web.Response:
+        """Sign with a new key from now on; lists are signed anew, credentials need not be."""
+        await self._counter.rotate()
+        self._counter.changed()
+        keys = self._counter.office.keys
+        log.info("signing with a new key", kid=keys.current.kid)
+        return answer({"kid": keys.current.kid, "formerKids": [key.kid for key in keys.former]})
 
     async def requests(self, _: web.Request) -> web.Response:
         return answer([request_json(r) for r in await self._counter.register.run(lambda tx: tx.requests())])

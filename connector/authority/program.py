@@ -16,6 +16,7 @@ from connector import observability
 from connector.authority.dcp import Counter, dcp_routes, render
 from connector.authority.delivery import Sender
 from connector.authority.issuing import DAY_MS, Chance, Office
+from connector.authority.keys import Keys, open_keys, rotate
 from connector.authority.kinds import supported
 from connector.authority.operating import management_app
 from connector.authority.published import Published
@@ -23,7 +24,7 @@ from connector.authority.register import Register
 from connector.authority.settings import MANAGEMENT_PATH, Settings
 from connector.clock import FreshIds, SystemClock
 from connector.http.client import Outbound
-from connector.http.did import did_routes
+from connector.http.did import document_response
 from connector.http.door import Door, Refusals
 from connector.http.guard import AddressPolicy
 from connector.http.limits import Allowed
@@ -31,8 +32,7 @@ from connector.http.middleware import application
 from connector.http.server import Listener, serve, stop_signal
 from connector.http.tls import Reloader
 from connector.identity.dcp_messages import ISSUER_SERVICE
-from connector.identity.did import did_document, did_document_path, did_web_url
-from connector.identity.keys import SigningKey, load_or_create
+from connector.identity.did import did_document_path, did_web_url
 from connector.identity.proofs import Proofs
 from connector.identity.replay import ReplayGuard
 from connector.identity.resolver import DidResolver
@@ -88,12 +88,12 @@ async def start(settings: Settings) -> AsyncIterator[RunningAuthority]:
             raise Invalid(fault, "/authority/data") from error
         register = await Register.open(settings.data / DATABASE)
         stack.push_async_callback(register.close)
-        key = load_or_create(settings.data / KEY_FILE, settings.did)
+        keys = await open_keys(settings.data / KEY_FILE, settings.did, register, SystemClock().now())
         everywhere = settings.development
         policy = AddressPolicy(allow_loopback=everywhere, allow_private=everywhere, allow_http=everywhere)
         wire = await stack.enter_async_context(Outbound(policy, trust=settings.trust))
-        counter, sender = _counter(settings, register, key, wire)
-        public = await serve(_public(settings, key, counter), settings.host, settings.port, tls=_tls(settings))
+        counter, sender = _counter(settings, register, keys, wire)
+        public = await serve(_public(settings, counter), settings.host, settings.port, tls=_tls(settings))
         stack.push_async_callback(public.close)
         private = management_app(
             counter,
@@ -115,10 +115,10 @@ def _tls(settings: Settings) -> Any:  # noqa: ANN401 - the standard library's co
     return None
 
 
-def _counter(settings: Settings, register: Register, key: SigningKey, wire: Outbound) -> tuple[Counter, Sender]:
+def _counter(settings: Settings, register: Register, keys: Keys, wire: Outbound) -> tuple[Counter, Sender]:
     clock, ids = SystemClock(), FreshIds()
     office = Office(
-        key=key,
+        keys=keys,
         supported=supported(settings.credentials, settings.profiles),
         terms=settings,
         validity=settings.validity_days * DAY_MS,
@@ -126,13 +126,16 @@ def _counter(settings: Settings, register: Register, key: SigningKey, wire: Outb
         status_url=settings.status_url,
     )
     published = Published(register, office, clock, ttl=settings.status_ttl * 1000)
-    fetch = partial(_fetch, wire, settings, orjson.dumps(_document(settings, key)))
+    fetch = partial(_fetch, wire, settings, keys)
     resolver = DidResolver(fetch, clock, allow_http=settings.url.startswith("http:"))
-    sender = Sender(register, key, resolver, wire, clock, ids)
+    sender = Sender(register, keys, resolver, wire, clock, ids)
 
     def changed() -> None:
         published.changed()
         sender.wake()
+
+    async def new_key() -> None:
+        await rotate(keys, settings.data / KEY_FILE, register, validity=office.validity, now=clock.now())
 
     counter = Counter(
         office=office,
@@ -141,6 +144,7 @@ def _counter(settings: Settings, register: Register, key: SigningKey, wire: Outb
         verifier=TokenVerifier(settings.did, resolver, ReplayGuard(clock), clock),
         proofs=Proofs(resolver, clock),
         clock=clock,
+        rotate=new_key,
         chance=lambda: Chance(now=clock.now(), ids=ids, below=secrets.randbelow),
         changed=changed,
         door=Door(ALLOWED, Refusals()),
@@ -148,20 +152,22 @@ def _counter(settings: Settings, register: Register, key: SigningKey, wire: Outb
     return counter, sender
 
 
-async def _fetch(wire: Outbound, settings: Settings, document: bytes, url: str) -> bytes:
+async def _fetch(wire: Outbound, settings: Settings, keys: Keys, url: str) -> bytes:
     """A DID document; the authority's own needs no network."""
     if url == did_web_url(settings.did, allow_http=settings.url.startswith("http:")):
-        return document
+        return _document(settings, keys)
     return await wire.get(url)
 
 
-def _document(settings: Settings, key: SigningKey) -> dict[str, Any]:
+def _document(settings: Settings, keys: Keys) -> bytes:
     service = {"id": f"{settings.did}#issuer", "type": ISSUER_SERVICE, "serviceEndpoint": settings.issuer_url}
-    return did_document(settings.did, [key], [service])
+    return orjson.dumps(keys.document([service]), option=orjson.OPT_INDENT_2)
 
 
-def _public(settings: Settings, key: SigningKey, counter: Counter) -> web.Application:
+def _public(settings: Settings, counter: Counter) -> web.Application:
+    async def show(_: web.Request) -> web.Response:
+        return document_response(_document(settings, counter.office.keys))
+
     app = application(render)
-    app.add_routes(did_routes(did_document_path(settings.did), _document(settings, key)))
-    app.add_routes(dcp_routes(counter))
+    app.add_routes([web.get(did_document_path(settings.did), show), *dcp_routes(counter)])
     return app

@@ -189,6 +189,18 @@ def when(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
+@authority.command("rotate-key")
+@on_authority
+async def rotate_key(api: Api) -> Said:
+    """Sign with a new key from now on. What was issued before stays good: its key stays in the DID document.
+
+    The key file is replaced; of the old key only the public half is kept, until the last credential by it has ended.
+    """
+    keys = await api.post("/keys")
+    lines = [f"it signs with {keys['kid']}", *(f"published besides  {kid}" for kid in keys["formerKids"])]
+    return Said(keys, lines)
+
+
 @authority.command("offer")
 @click.argument("bpn")
 @click.option("--credential", "credentials", multiple=True, help="Id of a credential object.  [default: all]")

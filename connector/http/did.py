@@ -14,10 +14,15 @@ def did_routes(path: str, document: Mapping[str, Any]) -> list[web.RouteDef]:
     body = json.dumps(document, indent=1).encode()
 
     async def show(_: web.Request) -> web.Response:
-        headers = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
-        return web.Response(body=body, content_type="application/did+json", headers=headers)
+        return document_response(body)
 
     return [web.get(path, show)]
+
+
+def document_response(body: bytes) -> web.Response:
+    """A DID document as JSON, to be kept for five minutes."""
+    headers = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
+    return web.Response(body=body, content_type="application/did+json", headers=headers)
 
 
 def render(_: web.Request, error: ConnectorError) -> web.Response:

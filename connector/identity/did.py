@@ -9,10 +9,10 @@ not know in them is left out, what contradicts itself is refused.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
-from connector.identity.keys import SigningKey, VerificationKey
+from connector.identity.keys import VerificationKey
 from connector.protocol.errors import Invalid, PeerError
 
 CONTEXTS: Final = (
@@ -86,7 +86,20 @@ def _split(did: str) -> tuple[str, str] | None:
     return netloc, f"/{'/'.join(segments) or '.well-known'}/did.json"
 
 
-def did_document(did: str, keys: Sequence[SigningKey], services: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
+class PublishedKey(Protocol):
+    """The public half of a key of ours."""
+
+    @property
+    def kid(self) -> str:
+        """Its full id, `<did>#<fragment>`."""
+        ...
+
+    def public_jwk(self) -> Mapping[str, str]:
+        """It as JWK, without a private part."""
+        ...
+
+
+def did_document(did: str, keys: Sequence[PublishedKey], services: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
     """Our DID document as JSON.
 
     keys: the one in use, then those whose signatures are still under way. services: the entries as JSON, their members

@@ -10,7 +10,8 @@ Parsing a key costs more than using it, so keys are parsed once and kept.
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -22,7 +23,7 @@ from jwt.algorithms import Algorithm, ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.exceptions import InvalidKeyError
 
 from connector.identity.jws import b64url
-from connector.protocol.errors import Invalid, PeerError
+from connector.protocol.errors import Invalid, LocalError, PeerError
 
 RSA_BITS: Final = range(2048, 8193)
 """Accepted sizes: below is weak (RFC 7518, 3.3), above costs the verifier too much."""
@@ -157,16 +158,37 @@ def load_or_create(path: Path, did: str) -> SigningKey:
         raise Invalid(f"the key file {path}: {fault.reason}") from None
 
 
+def replace_key(path: Path, key: SigningKey) -> None:
+    """Put a key in the place of the one in the file. At every moment one of them is there, whole, and after this `key`.
+
+    Raise LocalError naming the file if it cannot be written; then the old one is still there.
+    """
+    try:
+        with _drafted(path, key.to_pem()) as draft:
+            draft.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # else the old key might be back after a fall, and what the new one has signed is lost
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise LocalError(f"the key file {path} cannot be written: {error.strerror}") from error
+
+
 def _create(path: Path, content: bytes) -> None:
+    with _drafted(path, content) as draft, suppress(FileExistsError):  # another process was first: its key is the one
+        path.hardlink_to(draft)
+
+
+@contextmanager
+def _drafted(path: Path, content: bytes) -> Iterator[Path]:
+    """A file beside `path` that has the content and that only its owner can read; gone afterwards."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            path.hardlink_to(draft)
-        except FileExistsError:
-            return  # another process was first; its key is the one
+        yield draft
     finally:
         draft.unlink(missing_ok=True)

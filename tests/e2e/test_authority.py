@@ -86,6 +86,14 @@ def test_a_member_is_added_gets_credentials_by_hand_and_loses_them(authority: Se
     assert authority.call("issue", BPN, "membership").exit_code == 1
 
 
+def test_a_new_key_is_told_with_those_before_it(authority: Served) -> None:
+    first, second = authority.json("rotate-key"), authority.json("rotate-key")
+    assert second["formerKids"] == [first["kid"], *first["formerKids"]]
+    shown = authority.call("rotate-key").output.splitlines()
+    assert shown[0].startswith("it signs with did:web:")
+    assert shown[1] == f"published besides  {second['kid']}"
+
+
 def test_an_offer_that_cannot_arrive_is_listed(authority: Served) -> None:
     authority.json("add", "BPNL00000OFFERED", "did:web:localhost%3A9:nobody")
     assert authority.call("offer", "BPNL00000OFFERED").exit_code == 0

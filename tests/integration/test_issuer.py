@@ -453,6 +453,45 @@ async def test_the_end_of_a_membership_revokes_everything_and_gives_nothing_new(
     assert (await world.ask()).status == 403
 
 
+# --- a new key
+
+
+async def test_what_was_issued_before_a_new_key_stays_good_and_the_rest_is_signed_with_it(tmp_path: Path) -> None:
+    async with Holder() as holder:
+        async with authority_world(tmp_path, holder=holder) as world:
+            (before,) = await credentials_of(world, "membership")
+            old, _ = await list_of(world, before.status[0].list_url)
+            said = await world.operator.post("/keys")
+            (after,) = await credentials_of(world, "membership")
+            new, _ = await list_of(world, before.status[0].list_url)
+            assert old.jws.header["kid"] == before.jws.header["kid"] == said["formerKids"][0]
+            assert new.jws.header["kid"] == after.jws.header["kid"] == said["kid"] != said["formerKids"][0]
+            await signed_by_the_authority(world, before, after, old, new)
+            assert [await directory(world, presented(world, [each])) for each in (before, after)] == [200, 200]
+            port = world.running.public.port
+        async with authority_world(tmp_path, port=port, holder=holder) as world:
+            await signed_by_the_authority(world, before, after)
+            (last,) = await credentials_of(world, "membership")
+            assert last.jws.header["kid"] == said["kid"]
+            assert [await directory(world, presented(world, [each])) for each in (before, last)] == [200, 200]
+
+
+async def test_deliveries_are_signed_with_the_new_key(world: AuthorityWorld) -> None:
+    said = await world.operator.post("/keys")
+    assert (await world.ask()).status == 201
+    assert (await world.holder.next()).token.jws.header["kid"] == said["kid"]
+
+
+async def signed_by_the_authority(world: AuthorityWorld, *credentials: VerifiableCredential) -> None:
+    document = await world.document()
+    for credential in credentials:
+        kid = credential.jws.header["kid"]
+        assert kid in document.relationships[ASSERTING]
+        key = document.methods[kid]
+        assert key is not None
+        assert key.verify("ES256", credential.jws.signing_input, credential.jws.signature)
+
+
 # --- the BPN directory
 
 

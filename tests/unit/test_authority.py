@@ -12,6 +12,7 @@ import pytest
 
 from connector.authority import issuing
 from connector.authority.issuing import Asked, Chance, Office, digest, issue, take_request
+from connector.authority.keys import Keys
 from connector.authority.kinds import KINDS, supported
 from connector.authority.model import Member, Request, Standing
 from connector.authority.register import Register, Tx
@@ -57,7 +58,7 @@ INVITED = Member(
 def office() -> Office:
     settings = read()
     return Office(
-        key=SigningKey.generate(AUTHORITY),
+        keys=Keys(SigningKey.generate(AUTHORITY)),
         supported=supported(settings.credentials, settings.profiles),
         terms=settings,
         validity=365 * DAY,

@@ -10,6 +10,7 @@ import pytest
 from typing_extensions import override
 
 from connector.authority.delivery import AT_ONCE, PER_HOST, Sender
+from connector.authority.keys import Keys
 from connector.authority.model import Delivery
 from connector.authority.register import Register, Tx
 from connector.exchange.ports import Answer, Clock, Wire
@@ -80,9 +81,9 @@ class World:
 
     def __init__(self, register: Register) -> None:
         self.register, self.clock, self.web, self.wire = register, Alarm(), Web(), Wallets()
-        self._key, self._numbers = SigningKey.generate(AUTHORITY), count()
+        keys, self._numbers = Keys(SigningKey.generate(AUTHORITY)), count()
         resolver = DidResolver(self.web.fetch, self.clock)
-        self.sender = Sender(register, self._key, resolver, self.wire, self.clock, Counter())
+        self.sender = Sender(register, keys, resolver, self.wire, self.clock, Counter())
 
     def holder(self, host: str, name: str = "", wallet: str | None = None) -> str:
         did = f"did:web:{host}{name and ':' + name}"
