@@ -53,7 +53,8 @@ class OwnRegistry(TwinRegistry):
         ident = twin_id(twin.passport_id)
         before = tx.twins.find(ident)
         for guard in twin.policies:
-            tx.twins.guard(guard.id, audience(guard.policy))
+            if not tx.twins.guards(guard.id):
+                tx.twins.guard(guard.id, audience(guard.policy))
         policies = tuple(guard.id for guard in twin.policies)
         if before is None:
             add_shell(tx, self._shell(ident, twin), now, policies)
