@@ -124,8 +124,8 @@ def fetched(got: fetch.Fetched) -> dict[str, Any]:
         "semanticId": got.semantic_id,
         "encoding": encoding,
         "payload": payload,
-        "verification": None if got.verification is None else _verification(got.verification),
         "model": got.model.to_json(),
+        "verification": None if got.verification is None else _verification(got.verification),
         "ok": got.ok,
     }
 
