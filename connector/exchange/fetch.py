@@ -9,6 +9,7 @@ was made; if it is not, the provider is asked for the dataset once in a while, a
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -116,14 +117,14 @@ async def _named(node: Node, edr: Edr, claimed: str | None) -> tuple[str, str]:
 
 
 async def _asked(node: Node, edr: Edr) -> str:
-    """What the provider's catalog says now. No answer is remembered like one that names no model."""
-    try:
+    """What the provider's catalog says now; one that does not answer names no model, and is left alone for as long."""
+    about = edr.provider_id, edr.asset_id
+    node.offered_models.note(*about, NOBODY_SAYS, node.clock.now())
+    with suppress(ConnectorError, TimeoutError):
         async with asyncio.timeout(_PATIENCE_S):
             transfer = await node.store.read(lambda tx: tx.transfers.get(edr.id))
-            await catalog.ask_dataset(node, transfer.peer, edr.asset_id)
-    except (ConnectorError, TimeoutError):
-        node.offered_models.note(edr.provider_id, edr.asset_id, NOBODY_SAYS, node.clock.now())
-    return node.offered_models.told(edr.provider_id, edr.asset_id, node.clock.now()) or NOBODY_SAYS
+            await catalog.ask_dataset(node, transfer.peer, edr.asset_id)  # which takes note of the answer
+    return node.offered_models.told(*about, node.clock.now()) or NOBODY_SAYS
 
 
 def _kind(answer: Answer) -> str:

@@ -157,6 +157,7 @@ async def test_the_code_on_the_page_leads_a_partner_to_its_own_view(nodes: World
     assert found.provider == nodes[MAKER].did
     assert found.fetched.verified is not None
     assert found.fetched.verified.ok
+    assert (found.fetched.model.verdict, found.fetched.model.named_by) == ("valid", "twin")
     assert "composition" in found.fetched.payload["materials"]
     with pytest.raises(ApiError, match="no twin that we may see"):
         await nodes[STRANGER].client.find(address(nodes))

@@ -87,6 +87,7 @@ async def test_each_reader_sees_its_own_view_and_proves_it(nodes: World) -> None
     for reader in READINGS:
         got = await nodes.fetch(reader, serial())
         assert got["ok"], got
+        assert (got["model"]["verdict"], got["model"]["namedBy"]) == ("valid", "payload")
         assert got["bundle"]["aspect"] == expected(reader)
         shown = {row["field"] for row in got["report"]["fields"]}
         assert shown == set(class_map().split(expected(reader)).fields)
