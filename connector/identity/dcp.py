@@ -124,8 +124,8 @@ class DcpIdentity(Identity):
         """Who sent this header, with its token's claims and what its credentials say.
 
         single_use: False is a token refresh. It is asserted with a self-issued token alone: the access token in it is
-        for data and opens no wallet. What was shown last must still stand. Raise PeerError 401, 403 or 503; the reason
-        is logged, not told.
+        for data and opens no wallet. What was shown last must still stand, and be enough. Raise PeerError 401, 403 or
+        503; the reason is logged, not told.
         """
         sender = None
         try:
@@ -133,7 +133,8 @@ class DcpIdentity(Identity):
             sender = token.issuer
             if single_use:
                 credentials = await self._credentials(token)
-            elif credentials := await self._standing(sender):
+            else:
+                credentials = await self._standing(sender)
                 check_coverage(self._scopes, credentials)
             bpn = self._known(sender, bpn_of(credentials))
             if not single_use:

@@ -88,7 +88,8 @@ async def test_what_a_sender_says_of_itself_is_no_credential(world: DcpWorld) ->
     caller = await world.identity().verify(with_claims(credentials=[{"types": ["DismantlerCredential"]}])(world))
     assert [says.types for says in caller.credentials] == [(name,) for name in TYPES]
     refresh = with_claims(credentials=[{"types": ["MembershipCredential"]}])(world)
-    assert (await world.identity().verify(refresh, single_use=False)).credentials == ()
+    with pytest.raises(PeerError):
+        await world.identity().verify(refresh, single_use=False)
 
 
 async def test_an_optional_credential_is_asked_for_and_may_be_missing(world: DcpWorld) -> None:
@@ -126,11 +127,23 @@ async def test_a_token_refresh_is_asserted_by_a_token_alone(world: DcpWorld) -> 
     header = await world.identity().token(THEIRS, address=ADDRESS, claims={"token": "data"})
     assert SelfIssuedToken.parse(header.removeprefix("Bearer ")).jws.payload["token"] == "data"  # noqa: S105 - no secret
     refresh = world.header(access="data")
-    us = world.identity(directory={BPN: THEIRS})
+    world.shown = [world.vc(GOVERNANCE)]
+    us = world.identity(directory={BPN: THEIRS}, scopes=SCOPES[2:])
+    await us.verify(world.header())
     for _ in range(2):
         caller = await us.verify(refresh, single_use=False)
         assert (caller.id, caller.bpn, caller.claims["token"]) == (THEIRS, BPN, "data")
-    assert world.wallet.queries == []
+    assert len(world.wallet.queries) == 1
+
+
+async def test_a_refresh_of_somebody_who_has_shown_nothing_is_denied(world: DcpWorld) -> None:
+    us = world.identity(directory={BPN: THEIRS})
+    with capture_logs() as logs, pytest.raises(PeerError):
+        await us.verify(world.header(access="data"), single_use=False)
+    assert logs[-1]["check"] == "credential-missing"
+    assert await us.shown(THEIRS) == ()
+    await us.verify(world.header())
+    assert (await us.verify(world.header(access="data"), single_use=False)).bpn == BPN
 
 
 async def test_a_counterparty_that_is_neither_did_nor_known_bpn_gets_no_token(world: DcpWorld) -> None:

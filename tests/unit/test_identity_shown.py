@@ -1,4 +1,4 @@
-"""What was shown last is written when it is new, and goes when it has ended and opens nothing any more."""
+"""What was shown last is written when it is new, and goes when it has ended."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,7 +10,6 @@ from connector.identity.shown import StoredShown
 from connector.storage.sqlite import SqliteStore
 from tests.unit.dcp_world import TYPES, YEAR_MS, DcpWorld
 from tests.unit.identity_world import NOW, OURS, THEIRS
-from tests.unit.storage_records import GRANT
 
 OTHERS = "did:web:others.example"
 
@@ -77,14 +76,3 @@ async def test_what_has_ended_goes_with_the_next_that_is_written(world: World) -
     world.clock.tick(0.001)
     await world.kept.keep(THEIRS, world.credentials[:1])
     assert (await world.known()).keys() == ends.keys() - {OURS}
-
-
-async def test_what_has_opened_a_transfer_is_not_forgotten_before_its_end(world: World) -> None:
-    await world.store.run(lambda tx: tx.grants.add(replace(GRANT, consumer_id=THEIRS)))
-    await world.kept.keep(THEIRS, [replace(c, valid_until=NOW + 1000) for c in world.credentials])
-    world.clock.tick(60)
-    await world.kept.keep(OTHERS, world.credentials)
-    assert THEIRS in await world.known()
-    await world.store.run(lambda tx: tx.grants.delete(GRANT.id))
-    await world.kept.keep(OTHERS, world.credentials[:1])
-    assert THEIRS not in await world.known()
