@@ -35,7 +35,7 @@ async def version_parameters(node: Node, participant: str, address: str) -> Conn
         chosen = choose_version(offered)
     except PeerError as error:
         raise Invalid(error.reason, "/counterPartyAddress", address) from error
-    return ConnectorParameters(PROTOCOL, chosen.base_url(root_url(address)), participant_of(node, participant))
+    return ConnectorParameters(PROTOCOL, chosen.base_url(root_url(address)), await participant_of(node, participant))
 
 
 async def versions(node: Node, address: str) -> tuple[ProtocolVersion, ...]:
@@ -51,11 +51,11 @@ async def versions(node: Node, address: str) -> tuple[ProtocolVersion, ...]:
         raise Invalid(error.reason, "/counterPartyAddress", address) from error
 
 
-def participant_of(node: Node, participant: str) -> str:
+async def participant_of(node: Node, participant: str) -> str:
     """The participant id for a DID (itself) or a BPN. Raise Invalid for a BPN that the directory does not list."""
     if not participant.startswith("BPN"):
         return participant
-    did = node.directory.did_of(participant)
+    did = await node.directory.find(participant)
     if did is None:
         raise Invalid(f"the directory does not know {participant}", "/counterPartyId", participant)
     return did
@@ -66,7 +66,7 @@ async def connectors(node: Node, participant: str, known: Iterable[str] = ()) ->
 
     Raise NotFound if the DID document cannot be had and nothing is known.
     """
-    did = participant_of(node, participant)
+    did = await participant_of(node, participant)
     roots = [root_url(k) for k in known]
     try:
         roots += await node.connectors_of(did)

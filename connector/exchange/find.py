@@ -81,7 +81,7 @@ class _Search:
         self._steps: list[str] = []
 
     async def run(self, code: Code) -> Found:
-        did = discovery.participant_of(self._node, code.provider) if code.provider else None
+        did = await discovery.participant_of(self._node, code.provider) if code.provider else None
         if did is None:
             if code.page is None:
                 raise Invalid("this code does not say whose battery it is: name the provider", "/provider")

@@ -385,6 +385,10 @@ class Directory(Protocol):
         """The participant id, or None if it is not known."""
         ...
 
+    async def find(self, bpn: str) -> str | None:
+        """As `did_of`, but what has to be looked up elsewhere first is waited for."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Seal:

@@ -100,7 +100,7 @@ async def may_fetch(node: Node, bpn: str, href: str) -> bool:
 
     Of an address that many twins share, the first `_SHARED` are looked at.
     """
-    participant = node.directory.did_of(bpn) or bpn
+    participant = await node.directory.find(bpn) or bpn
     credentials = await node.identity.shown(participant)
 
     def read(tx: Tx) -> bool:

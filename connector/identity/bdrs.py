@@ -2,7 +2,8 @@
 
 It is shown to members only: the request carries a presentation of our MembershipCredential, made out to ourselves. The
 map is used for `refresh_s`; the first look-up after that begins to fetch the next one and is answered from the old one,
-which stays in use for as long as the directory is away. Nothing is fetched when nobody asks.
+which stays in use for as long as the directory is away. Whose DID is not in it is worth waiting for the next one
+(`find`): a partner may be new. Nothing is fetched when nobody asks.
 """
 
 import asyncio
@@ -63,6 +64,20 @@ class RemoteDirectory(ports.Directory):
     def did_of(self, bpn: str) -> str | None:
         """The DID, or None; as `bpn_of`."""
         return self._fixed.did_of(bpn) or self._found(self._dids.get(bpn))
+
+    @override
+    async def find(self, bpn: str) -> str | None:
+        """As `did_of`, but who asks before the map has come, or for a partner that is new, waits for the fetch.
+
+        What is no BPN stands in no map, and nothing is fetched for it.
+        """
+        if not BPN.fullmatch(bpn):
+            return self._fixed.did_of(bpn)
+        did = self.did_of(bpn)
+        if did is None and self._flight is not None:
+            await asyncio.wait({self._flight})
+            did = self._dids.get(bpn)
+        return did
 
     def _found(self, value: str | None) -> str | None:
         now = self._clock.now()

@@ -42,6 +42,10 @@ class Directory(ports.Directory):
         """The participant id of a BPN, or None."""
         return self._dids.get(bpn)
 
+    @override
+    async def find(self, bpn: str) -> str | None:
+        return self.did_of(bpn)
+
 
 def receiver_of(audience: str, directory: ports.Directory) -> str:
     """Whom a token is for: a DID, or the one of a BPN that the directory knows. Raise Invalid if it is neither."""

@@ -103,8 +103,7 @@ async def test_partners_are_found_in_the_data_spaces_directory(tmp_path: Path, a
             async with holder(tmp_path / "c", trusted, **external_) as connector:  # and by an external wallet
                 far = connector.running.node.directory
                 assert isinstance(far, RemoteDirectory)
-                await far.refresh()
-                assert far.did_of("BPNL0000000HOLDR") == authority.holder.did
+                assert await far.find("BPNL0000000HOLDR") == authority.holder.did
 
 
 async def test_the_secret_stands_in_no_log_and_no_answer(tmp_path: Path, world: Others) -> None:

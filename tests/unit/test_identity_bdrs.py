@@ -1,11 +1,16 @@
 """The fetched BPN directory: fresh while it can be, old while it must be, and never a choice between two partners."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import cast
 
 import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from connector.exchange import discovery
+from connector.exchange.node import Node
+from connector.http.management import reading
 from connector.identity.bdrs import MAX_ENTRIES, RemoteDirectory, read_directory
 from connector.identity.directory import Directory
 from connector.protocol.errors import PeerError, Unreachable
@@ -52,6 +57,45 @@ async def test_the_first_look_up_begins_to_fetch() -> None:
     await landed(known)
     assert (known.did_of(BPN), known.bpn_of(DID)) == (DID, BPN)
     assert server.shown == ["vp"]
+
+
+async def test_who_needs_a_partner_waits_for_the_first_map() -> None:
+    server = Server()
+    known = directory(server, StillClock())
+    assert await asyncio.gather(*(known.find(BPN) for _ in range(3))) == [DID] * 3
+    assert await known.find(FIXED) == "did:web:fixed.example"
+    assert server.shown == ["vp"]
+
+
+async def test_the_first_request_of_an_application_may_name_a_bpn() -> None:
+    """Not only the second one, because a negotiation whose partner is not known ends at once."""
+    node = cast(Node, SimpleNamespace(directory=directory(Server(), StillClock())))
+    found = await reading.peer(node, {"counterPartyId": BPN, "counterPartyAddress": "https://consumer.example/dsp"})
+    assert found.id == DID
+    node = cast(Node, SimpleNamespace(directory=directory(Server(), StillClock())))
+    assert await discovery.participant_of(node, BPN) == DID
+
+
+async def test_a_partner_that_is_new_is_waited_for_and_one_that_nobody_knows_is_not_each_time() -> None:
+    server, clock = Server(), StillClock()
+    known = directory(server, clock)
+    assert await known.find(OTHER) is None
+    server.answer = orjson.dumps({OTHER: "did:web:other.example"})
+    assert await known.find(OTHER) is None, "the directory was asked a moment ago"
+    clock.tick(11)
+    assert await known.find(OTHER) == "did:web:other.example"
+    server.answer = None
+    clock.tick(11)
+    assert await known.find(BPN) is None
+    assert len(server.shown) == 3
+
+
+async def test_nothing_is_fetched_for_what_is_no_bpn() -> None:
+    server = Server()
+    known = directory(server, StillClock())
+    assert await known.find(DID) is None
+    await landed(known)
+    assert server.shown == []
 
 
 async def test_a_map_is_used_for_its_time_and_nothing_is_fetched_meanwhile() -> None:

@@ -30,12 +30,12 @@ async def _catalog(request: web.Request) -> web.Response:
     node, doc = request.app[NODE], reading.document(request)
     spec = doc.get("querySpec")
     parse_query(spec, "/querySpec")  # what is wrong is told here, where the operator can read it
-    return _passed_on(_listed(await catalog.ask(node, reading.peer(node, doc), spec)))
+    return _passed_on(_listed(await catalog.ask(node, await reading.peer(node, doc), spec)))
 
 
 async def _dataset(request: web.Request) -> web.Response:
     node, doc = request.app[NODE], reading.document(request)
-    return _passed_on(await catalog.ask_dataset(node, reading.peer(node, doc), reading.text(doc, "@id")))
+    return _passed_on(await catalog.ask_dataset(node, await reading.peer(node, doc), reading.text(doc, "@id")))
 
 
 ROUTES: Final = (

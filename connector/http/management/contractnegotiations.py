@@ -22,10 +22,10 @@ from connector.protocol.negotiation import State
 _BASE: Final = "/v3/contractnegotiations"
 
 
-def contract(node: Node, doc: dict[str, Any], transfer_format: str | None = None) -> negotiate.Contract:
+async def contract(node: Node, doc: dict[str, Any], transfer_format: str | None = None) -> negotiate.Contract:
     """Read EDC's ContractRequest."""
     offer = reading.policy(doc)
-    return negotiate.Contract(reading.peer(node, doc, offer), offer, reading.callbacks(doc), transfer_format)
+    return negotiate.Contract(await reading.peer(node, doc, offer), offer, reading.callbacks(doc), transfer_format)
 
 
 def _load(ident: str) -> Callable[[Tx], Negotiation]:
@@ -43,14 +43,14 @@ async def _started(request: web.Request, start: Callable[[], Any]) -> web.Respon
 
 async def _create(request: web.Request) -> web.Response:
     node, doc = request.app[NODE], reading.document(request)
-    asked = contract(node, doc)
+    asked = await contract(node, doc)
     return await _started(request, lambda: negotiate.request(node, asked))
 
 
 async def _offer(request: web.Request) -> web.Response:
     """Offer an asset to a consumer that has not asked (DSP 2025-1: the provider begins)."""
     node, doc = request.app[NODE], reading.document(request)
-    peer = reading.peer(node, doc)
+    peer = await reading.peer(node, doc)
     definition, asset = reading.text(doc, "contractDefinitionId"), reading.text(doc, "assetId")
     return await _started(request, lambda: negotiate.offer(node, peer, definition, asset))
 

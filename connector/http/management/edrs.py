@@ -15,7 +15,7 @@ from connector.protocol.vocabulary import HTTP_PULL
 async def _create(request: web.Request) -> web.Response:
     """Negotiate, and start the transfer when the contract is final. The answer names the negotiation."""
     node = request.app[NODE]
-    record = await negotiate.request(node, contract(node, reading.document(request), HTTP_PULL))
+    record = await negotiate.request(node, await contract(node, reading.document(request), HTTP_PULL))
     return answer(views.created(record.id, record.created_at))
 
 

@@ -67,7 +67,7 @@ def same_id(doc: Mapping[str, Any], request: web.Request) -> str:
     return ident
 
 
-def peer(node: Node, doc: Mapping[str, Any], offer: Policy | None = None) -> Peer:
+async def peer(node: Node, doc: Mapping[str, Any], offer: Policy | None = None) -> Peer:
     """The counterparty. A BPN that the directory knows stands for its participant id; `offer` may say who it is.
 
     tractusx-sdk and edc-client send no counterPartyId when they negotiate: the provider is the offer's assigner.
@@ -77,7 +77,7 @@ def peer(node: Node, doc: Mapping[str, Any], offer: Policy | None = None) -> Pee
     ident = optional_text(doc, "counterPartyId") or (offer.assigner if offer else None)
     if ident is None:
         raise Invalid("counterPartyId is missing, and there is no policy with an assigner", "/counterPartyId")
-    return Peer(node.directory.did_of(ident) or ident, address)
+    return Peer(await node.directory.find(ident) or ident, address)
 
 
 def protocol(doc: Mapping[str, Any]) -> None:
