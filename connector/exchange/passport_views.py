@@ -34,7 +34,6 @@ class View:
     """A version of a passport for one reader: the plain aspect under a seal, and the presentation, not yet bound."""
 
     version: PassportVersion
-    reading: Reading
     classes: frozenset[str]
     seal: Seal = field(repr=False)
     presentation: SdJwt = field(repr=False)
@@ -92,4 +91,4 @@ def view_of(notary: Notary, version: PassportVersion, reading: Reading) -> View:
         raise Invalid(f"there is no map of disclosure classes for {version.semantic_id}")
     classes = lattice().classes(reading, version.passport_id)
     seal = notary.seal_view(version.semantic_id, known.project(version.passport, classes), classes)
-    return View(version, reading, classes, seal, credential.present(version.issued, known, classes))
+    return View(version, classes, seal, credential.present(version.issued, known, classes))

@@ -1,16 +1,19 @@
 """The lattice: Regulation (EU) 2023/1542, Art. 77(2), as data."""
 
+import json
+import re
 from itertools import permutations
 
 import pytest
 
-from connector.passport.audiences import EVERYBODY, Lattice, Reading, Terms, lattice
+from connector.passport.audiences import AUDIENCES_FILE, EVERYBODY, Lattice, Reading, Terms, lattice
 from connector.passport.disclosure import COMMERCIAL, class_map
 from connector.policy.circumstances import Circumstances, Counterparty, ProvenCredential
 from connector.policy.evaluate import evaluate
 from connector.policy.parse import parse_policy
 from connector.policy.templates import template_policy, templates
 from connector.protocol.errors import Invalid
+from connector.semantics.registry import data_folder
 from tests.unit.passport_world import AUTHORITY, PARTNER, PASSPORT_ID, RECYCLER
 
 
@@ -65,6 +68,12 @@ def test_no_audience_has_a_commercial_class_by_itself() -> None:
         assert not any(name.startswith(COMMERCIAL) for name in rule.classes)
     with pytest.raises(Invalid, match="commercial"):
         Lattice.parse({"edition": "1", "audiences": {"a": {"purposes": {"": {"classes": ["commercial.cost"]}}}}})
+
+
+def test_every_purpose_names_its_legal_place() -> None:
+    doc = json.loads((data_folder("policies") / AUDIENCES_FILE).read_bytes())
+    rows = [row for entry in doc["audiences"].values() for row in entry["purposes"].values()]
+    assert [row for row in rows if not re.search(r"Art\. 77\([0-9]\)", row["basis"])] == []
 
 
 def test_a_contract_takes_away_and_opens_nothing_that_the_table_does_not() -> None:
