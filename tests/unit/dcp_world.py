@@ -33,6 +33,7 @@ from connector.identity.tokens import TokenVerifier, issue_token
 from connector.identity.trusted_issuers import TrustedIssuers
 from connector.identity.wallets import Wallets
 from connector.protocol.errors import PeerError
+from connector.storage.connection import Unavailable
 from tests.unit.identity_world import NOW, OURS, THEIRS, Counter, StillClock, Web
 
 AUTHORITY = "did:web:authority.example"
@@ -87,9 +88,10 @@ class Reply(Answer):
 
 @dataclass
 class Remembered(Shown):
-    """What participants have shown last, in memory."""
+    """What participants have shown last, in memory; `full`: there is no room for more."""
 
     last: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    full: bool = False
 
     @override
     async def by(self, holder: str) -> tuple[str, ...]:
@@ -97,6 +99,8 @@ class Remembered(Shown):
 
     @override
     async def keep(self, holder: str, credentials: Sequence[VerifiableCredential]) -> None:
+        if self.full:
+            raise Unavailable("the disk is full")
         self.last[holder] = tuple(credential.jwt for credential in credentials)
 
 

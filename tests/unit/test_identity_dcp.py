@@ -27,6 +27,7 @@ from connector.identity.keys import SigningKey
 from connector.identity.refusal import Check
 from connector.identity.tokens import SelfIssuedToken
 from connector.protocol.errors import Invalid, PeerError, Unreachable
+from connector.storage.connection import Unavailable
 from tests.unit.dcp_world import (
     AUTHORITY,
     BPN,
@@ -299,6 +300,16 @@ async def test_a_replica_judges_by_what_another_was_shown_last(world: DcpWorld) 
     for us in (here, there):
         caller = await us.verify(world.header(access="data"), single_use=False)
         assert [says.types for says in caller.credentials][3:] == [("DismantlerCredential",)]
+
+
+async def test_who_cannot_be_remembered_has_to_come_again(world: DcpWorld) -> None:
+    disk = Remembered(full=True)
+    us = world.identity(remembered=disk)
+    with pytest.raises(Unavailable):
+        await us.verify(world.header())
+    disk.full = False
+    assert (await us.verify(world.header())).bpn == BPN
+    assert len(world.wallet.queries) == 2
 
 
 async def test_a_refresh_is_not_decided_while_a_status_list_is_out_of_reach(world: DcpWorld) -> None:
