@@ -60,7 +60,8 @@ def public_routes(plane: EmbeddedDataPlane, path: str = PATH, door: Door | None 
             return await _refresh(plane, limits, request)
         except Limited:
             raise
-        except PeerError as refusal:
+        except PeerError as refusal:  # answered in a form of its own, so it is told here
+            _log.info("token refresh refused", status=refusal.status, reason=refusal.reason, place=refusal.pointer)
             problem = {"message": refusal.reason, "type": "TokenRefresh", "path": refusal.pointer, "invalidValue": None}
             return web.json_response([problem], status=refusal.status, headers=_NO_STORE)
 

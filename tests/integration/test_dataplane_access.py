@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientError, web
+from structlog.testing import capture_logs
 
 from connector.dataplane.tokens import AccessTokens
 from connector.exchange.records import Asset, BusinessPartner
@@ -353,9 +354,19 @@ async def test_a_refusal_to_refresh_uses_no_token_up() -> None:
 async def test_a_refresh_is_only_for_the_consumer_that_proves_itself() -> None:
     async with backend(hello) as there, running() as world:
         await world.open({"type": "HttpData", "baseUrl": there})
-        for assertion in ("", signed(world, "did:web:thief.example"), f"Bearer {CONSUMER}", f"Bearer {CONSUMER}|junk"):
-            assert (await refresh(world, assertion))[0] == 401
-        assert (await refresh(world, signed(world), refresh_token=world.token))[0] == 401
+        for assertion, refresh_token, reason in (
+            ("", "", "no assertion"),
+            (signed(world, "did:web:thief.example"), "", "issued to somebody else"),
+            (f"Bearer {CONSUMER}", "", "in its claim `token`"),
+            (f"Bearer {CONSUMER}|junk", "", "not a signed JWT"),
+            (signed(world), world.token, "not this transfer's present one"),
+        ):
+            fields = {"refresh_token": refresh_token} if refresh_token else {}
+            with capture_logs() as logs:
+                assert (await refresh(world, assertion, **fields))[0] == 401
+            assert [line["event"] for line in logs] == ["token refresh refused"]
+            assert reason in logs[0]["reason"]
+            assert world.token not in str(logs)
 
 
 async def test_a_malformed_refresh_is_400() -> None:
