@@ -94,8 +94,9 @@ class Config:
     )
     keep_credentials: int = setting(
         "identity.keep_credentials",
-        "With dcp: for how long shown credentials are kept at most, in seconds; their dates and status lists are looked"
-        " at for each message all the same. 0 asks the counterparty's wallet each time.",
+        "With dcp: for how long shown credentials do for further messages, in seconds; their dates and status lists are"
+        " looked at for each message all the same. 0 asks the counterparty's wallet each time. For token refreshes,"
+        " which cannot ask, the last ones stay in the database until they end.",
         default=300,
     )
     wallet_issuer: str = setting(

@@ -58,7 +58,7 @@ class DcpIdentity(Identity):
 
     verifier: judges the tokens addressed to us. scopes: what every sender has to show; optional: what it may show
     besides. Those we write to may ask our wallet for both. shown: remembers what was shown last.
-    keep_s: how long shown credentials are kept at most; 0 asks the wallet for each message.
+    keep_s: how long shown credentials do for further messages; 0 asks the wallet for each.
     """
 
     def __init__(
