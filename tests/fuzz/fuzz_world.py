@@ -10,10 +10,11 @@ import logging
 import os
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from aiohttp import ClientSession, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -31,6 +32,7 @@ from tests.integration.dsp_world import KEY, THEM, US, Peer, World, message
 from tests.integration.dsp_world import settings as node_settings
 
 T = TypeVar("T")
+S = TypeVar("S")
 EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 """0 in `make test`."""
 PATIENCE_S: Final = 5.0
@@ -63,21 +65,23 @@ class Counterparty(Peer):
 
 
 Known = Mapping[str, str]
-"""Names of things that exist, by what the generators call them; see `FuzzedNode.stocked`."""
+"""Names of things that exist, by what the generators call them; see `FuzzedNode._stock`."""
 
 
-class FuzzedNode:
-    """A node on the loop of another thread. `surprises` are the faults that it has logged since the last look."""
+class Fuzzed(ABC, Generic[S]):
+    """Programs of ours on the loop of another thread; S is what a test finds there.
+
+    `surprises` are the faults that they have logged since the last look.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fuzzed node", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fuzzed", daemon=True)
         self._stack = ExitStack()
         self._async_stack = AsyncExitStack()
         self._surprises: list[str] = []
         self._count = 0
-        self.world: World
 
     def __enter__(self) -> Self:
         self._logs = self._stack.enter_context(capture_logs())
@@ -95,8 +99,42 @@ class FuzzedNode:
         self._stack.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something on the node's loop, and wait for it."""
+        """Do something on the programs' loop, and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    @abstractmethod
+    async def _start(self) -> None:
+        """Start everything, to be ended by `_async_stack`."""
+
+    @abstractmethod
+    async def _stock(self, stack: AsyncExitStack) -> S:
+        """Put things there that are worth attacking, for one test, to be taken away by `stack`."""
+
+    @abstractmethod
+    def assert_sound(self) -> None:
+        """What was attacked has nothing to complain of, its records fit together, and it still does its work."""
+
+    @contextmanager
+    def stocked(self) -> Iterator[S]:
+        """Fresh things for a test, with a counterparty of their own."""
+        stack = AsyncExitStack()
+        try:
+            self._count += 1
+            yield self.run(self._stock(stack))
+        finally:
+            self.run(stack.aclose())
+
+    def surprises(self) -> list[str]:
+        """Take what was logged as a failure, escaped a task or was complained about by the server."""
+        found, logs = list(self._surprises), list(self._logs)
+        del self._surprises[: len(found)], self._logs[: len(logs)]
+        return found + [_told(entry) for entry in logs if entry["log_level"] in ("error", "critical")]
+
+
+class FuzzedNode(Fuzzed[Known]):
+    """A node with the mock identity, and a counterparty."""
+
+    world: World
 
     @property
     def management(self) -> str:
@@ -108,29 +146,16 @@ class FuzzedNode:
         """The root of the listener for strangers."""
         return self.world.running.public.url
 
+    @override
     async def _start(self) -> None:
         enter = self._async_stack.enter_async_context
         running = await enter(start(parse(node_settings(self._folder), {"KEY": KEY})))
         peer, session = await enter(Counterparty()), await enter(ClientSession())
         self.world = World(running, session, peer)
 
-    def surprises(self) -> list[str]:
-        """Take what was logged as a failure, escaped a task or was complained about by the server."""
-        found, logs = list(self._surprises), list(self._logs)
-        del self._surprises[: len(found)], self._logs[: len(logs)]
-        return found + [_told(entry) for entry in logs if entry["log_level"] in ("error", "critical")]
-
-    @contextmanager
-    def stocked(self) -> Iterator[Known]:
-        """Put an asset and processes of both roles onto the node; they have a counterparty of their own."""
-        stack = AsyncExitStack()
-        try:
-            yield self.run(self._stock(stack))
-        finally:
-            self.run(stack.aclose())
-
+    @override
     async def _stock(self, stack: AsyncExitStack) -> Known:
-        self._count += 1
+        """An asset, and processes of both roles."""
         number = self._count
         asset = f"asset-{number}"
         world = await stack.enter_async_context(self._beside())
@@ -170,8 +195,8 @@ class FuzzedNode:
         async with Counterparty() as peer, ClientSession() as session:
             yield World(self.world.running, session, peer)
 
+    @override
     def assert_sound(self) -> None:
-        """The node has nothing to complain of, its records fit together, and whole exchanges still succeed."""
         assert self.surprises() == []
         self.run(self._exchange())
         assert self.surprises() == []

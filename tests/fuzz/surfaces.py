@@ -1,11 +1,12 @@
 """The OpenAPI files as material for attacks: every operation, and schemas that know what is on the node.
 
-A schema that says no more than "a string" makes requests that end at the first look-up. So the places where names of
-existing things belong also allow stand-ins such as `known:agreement`, which are replaced when the request is sent: the
-examples of a run then depend on its seed alone.
+A schema that says no more than "a string" makes requests that end at the first look-up. So half of all requests are
+made of schemas in which the places of names of existing things allow only stand-ins such as `known~agreement`. They are
+replaced when the request is sent: the examples of a run depend on its seed alone.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -13,11 +14,13 @@ from typing import Any, Final, NamedTuple
 import yaml
 from typing_extensions import override
 
-from connector.semantics.contexts import DSPACE_URL
-
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "openapi"
 METHODS: Final = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
-_MARK: Final = "known:"
+_MARK: Final = "known~"
+"""Nothing of it is quoted in a path."""
+_SCHEMAS: Final = "#/components/schemas/"
+_AIMED: Final = "aimed-"
+_REQUEST: Final = {"parameters", "requestBody"}
 _PROCESSES: Final = ("negotiation", "asked", "contract", "transfer", "pull")
 OURS: Final = ("negotiation", "transfer")
 """The processes in which the node is the provider."""
@@ -42,7 +45,22 @@ _BY_NAME: Final[Mapping[str, tuple[str, ...]]] = {
     "assigner": ("us", "them"),
     "assignee": ("us", "them"),
 }
-"""Which of the known things a member or parameter may name."""
+"""Which of the known things a member or parameter may name, on the surfaces of an exchange."""
+_BY_NAME_OF_TRUST: Final[Mapping[str, tuple[str, ...]]] = {
+    "id": ("credential", "request"),
+    "bpn": ("member", "invited"),
+    "did": ("holder",),
+    "issuer": ("issuer",),
+    "holderPid": ("asked", "told"),
+    "payload": ("jwt",),
+    "scope": ("scope",),
+    "client_id": ("client",),
+    "client_secret": ("secret",),
+    "audience": ("verifier",),
+    "bearer_access_scope": ("scope",),
+}
+"""The same for wallets and authorities."""
+TRUST: Final = ("dcp", "authority", "register")
 
 
 class Operation(NamedTuple):
@@ -65,13 +83,25 @@ class Operation(NamedTuple):
 
 
 @cache
-def document(surface: str) -> dict[str, Any]:
-    """An OpenAPI file with sharpened schemas, and without its security: strangers are no subject here, insiders are."""
-    found: dict[str, Any] = _sharpened(yaml.safe_load((FOLDER / f"{surface}.yaml").read_text(encoding="utf-8")))
+def document(surface: str, *, aimed: bool = False) -> dict[str, Any]:
+    """An OpenAPI file without its security: strangers are no subject here, insiders are.
+
+    aimed: requests name what exists, and what the file gives as examples, wherever they can. (Both in one schema will
+    not do: the generators see that a stand-in is a text among texts, and leave it out.)
+    """
+    found: dict[str, Any] = yaml.safe_load((FOLDER / f"{surface}.yaml").read_text(encoding="utf-8"))
     del found["security"], found["components"]["securitySchemes"]
+    aim = _Aim(_BY_NAME_OF_TRUST if surface in TRUST else _BY_NAME)
     for item in found["paths"].values():
         for method in METHODS & item.keys():
             item[method].pop("security", None)
+        if aimed:
+            for request in (item, *(item[method] for method in METHODS & item.keys())):
+                request.update({key: aim(request[key]) for key in _REQUEST & request.keys()})
+    if aimed:
+        pieces = found["components"]
+        pieces |= {key: aim(pieces[key]) for key in ("parameters", "requestBodies") if key in pieces}
+        pieces["schemas"] |= {f"{_AIMED}{name}": aim(schema) for name, schema in pieces["schemas"].items()}
     return found
 
 
@@ -82,28 +112,36 @@ def operations() -> Iterator[Operation]:
             yield from (Operation(file.stem, method, path) for method in item if method in METHODS)
 
 
-def _sharpened(node: Any) -> Any:  # noqa: ANN401 - any YAML
-    if isinstance(node, list):
-        return [_sharpened(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    out = {key: _sharpened(item) for key, item in node.items()}
-    if isinstance(properties := out.get("properties"), dict):
-        out["properties"] = {name: _hinted(name, schema) for name, schema in properties.items()}
-    if "in" in out and "schema" in out:
-        out["schema"] = _hinted(out["name"], out["schema"])
-    return out
+@dataclass(frozen=True)
+class _Aim:
+    """Makes a part of a request aimed; `words` are what members and parameters may name."""
 
+    words: Mapping[str, tuple[str, ...]]
 
-def _hinted(name: str, schema: Any) -> Any:  # noqa: ANN401 - any YAML
-    """A schema that also allows what is known under this name, and the examples that the file gives."""
-    if name == "@context" and isinstance(schema, dict) and "contains" in schema:
-        return {"anyOf": [{"const": [DSPACE_URL]}, schema]}
-    words = [f"{_MARK}{word}" for word in _BY_NAME.get(name, ())]
-    if not isinstance(schema, dict) or schema.get("type") != "string":
-        return schema
-    words += schema.get("examples", [])
-    return {"anyOf": [{"enum": words}, schema]} if words else schema
+    def __call__(self, node: Any) -> Any:  # noqa: ANN401 - any YAML
+        if isinstance(node, list):
+            return [self(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        out = {key: self(item) for key, item in node.items()}
+        if isinstance(properties := out.get("properties"), dict):
+            out["properties"] = {name: self._hinted(name, schema) for name, schema in properties.items()}
+        if "in" in out and "schema" in out:
+            out["schema"] = self._hinted(out["name"], out["schema"])
+        if isinstance(where := out.get("$ref"), str):
+            out["$ref"] = where.replace(_SCHEMAS, _SCHEMAS + _AIMED)
+        return out
+
+    def _hinted(self, name: str, schema: Any) -> Any:  # noqa: ANN401 - any YAML
+        """What is known under this name, and the examples that the file gives; the schema itself if there are none."""
+        if not isinstance(schema, dict):
+            return schema
+        if schema.get("type") == "array" and "items" in schema:
+            return {**schema, "items": self._hinted(name, schema["items"])}
+        kind = schema.get("type")
+        known = [f"{_MARK}{word}" for word in self.words.get(name, ())] if kind == "string" else []
+        known += schema.get("examples", []) if kind in ("string", "integer") else []
+        return {"enum": known} if known else schema
 
 
 def process(value: Any, known: Mapping[str, str]) -> dict[str, str]:  # noqa: ANN401 - any JSON

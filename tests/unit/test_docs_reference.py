@@ -33,7 +33,8 @@ def specification(surface: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("surface", "schema"), [("management", "Errors"), ("dsp", "CatalogError"), ("data-plane", "Errors")]
+    ("surface", "schema"),
+    [("management", "Errors"), ("dsp", "CatalogError"), ("data-plane", "Errors"), ("authority", "Errors")],
 )
 def test_an_error_that_is_shown_fits_its_schema(surface: str, schema: str) -> None:
     components = specification(surface)["components"]

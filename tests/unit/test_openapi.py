@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol, Self, cast
 
 import pytest
@@ -13,6 +14,13 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+from connector.authority.dcp import Counter
+from connector.authority.dcp import dcp_routes as authority_routes
+from connector.authority.issuing import Office
+from connector.authority.keys import Keys
+from connector.authority.kinds import KINDS, Terms, supported
+from connector.authority.operating import management_app
+from connector.authority.settings import MANAGEMENT_PATH as AUTHORITY_MANAGEMENT_PATH
 from connector.config import DATA_PATH, DCP_PATH, DSP_PATH, STS_PATH
 from connector.dataplane.http_address import METHODS
 from connector.dataplane.plane import EmbeddedDataPlane
@@ -27,7 +35,9 @@ from connector.http.passport_page import PassportPages
 from connector.http.public import public_routes
 from connector.http.sts import TokenService, sts_routes
 from connector.http.twins import TWINS_PATH, twins_app
+from connector.identity.credentials import Profile
 from connector.identity.did import parse_did_document
+from connector.identity.keys import SigningKey
 from connector.protocol import catalog, negotiation_messages, transfer_messages
 from connector.protocol.did_services import find_dsp_endpoints
 from connector.protocol.versions import parse_versions, versions_json
@@ -73,6 +83,27 @@ def dcp() -> web.Application:
     return app
 
 
+def authority() -> web.Application:
+    office = Office(
+        keys=Keys(SigningKey.generate("did:web:authority.example")),
+        supported=supported(tuple(KINDS), (Profile.VC11.value, Profile.VC20.value)),
+        terms=cast("Terms", None),
+        validity=1,
+        issuer_url="https://authority.example/issuer",
+        status_url=str,
+    )
+    app = web.Application()
+    app.add_routes(did_routes("/.well-known/did.json", {}))
+    app.add_routes(authority_routes(cast("Counter", SimpleNamespace(office=office))))
+    return app
+
+
+def register() -> web.Application:
+    return management_app(
+        cast("Counter", None), api_key="a key", base_path=AUTHORITY_MANAGEMENT_PATH, invitation_days=1
+    )
+
+
 @dataclass(frozen=True)
 class Surface:
     """A file and its application. `open_to_all`: paths without any proof of who asks."""
@@ -92,6 +123,8 @@ SURFACES = (
     Surface("data-plane", data_plane, "accessToken"),
     Surface("dcp", dcp, "selfIssuedToken"),
     Surface("twins", twins, "apiKey"),
+    Surface("authority", authority, "selfIssuedToken", r"/\.well-known/.*|/issuer/(metadata|schemas/.*)|/status/.*"),
+    Surface("register", register, "apiKey", r"/api/check/.*"),
 )
 
 
