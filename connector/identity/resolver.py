@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+import structlog
+
 from connector.exchange.ports import Clock
 from connector.identity.did import DidDocument, did_web_url, parse_did_document
 from connector.identity.jws import json_object
@@ -24,6 +26,7 @@ AT_ONCE: Final = 16
 """Documents of one host that are being fetched; who would be one more is asked to send again later."""
 MAX_BYTES: Final = 1 << 16
 """Accepted size of a document: real ones have 2 to 5 kB, and the cache keeps them whole."""
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ class DidResolver:
             )
             entry = replace(before, attempted=started, failure=failure)
         except Unreachable as error:
+            log.warning("a DID document cannot be fetched", did=did, reason=error.reason)
             failure = Unreachable(f"the DID document of {did} cannot be fetched: {error.reason}")
             entry = replace(before, attempted=started, failure=failure)
         else:
@@ -151,6 +155,7 @@ class DidResolver:
         try:
             body = await self._fetch(url)
         except PeerError as refusal:  # where it points to is between us and our network: the sender is not told
+            log.warning("a DID document must not be fetched", url=url, reason=refusal.reason)
             raise PeerError(401, "this node may not fetch it") from refusal
         try:
             return json_object(body if len(body) <= MAX_BYTES else b"")

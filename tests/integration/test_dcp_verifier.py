@@ -46,13 +46,20 @@ async def node(tmp_path: Path) -> AsyncIterator[DcpNode]:
         yield started
 
 
-async def refused(node: DcpNode, header: str | None) -> tuple[int, str]:
-    """(status, check in the log); the answer is the protocol's error and says no more than that."""
+async def refused(node: DcpNode, header: str | None, cause: str = "") -> tuple[int, str]:
+    """(status, check in the log); the answer is the protocol's error and says no more than that.
+
+    cause: what the log says besides of the document that the sender's DID leads to.
+    """
     with capture_logs() as logs:
         status, answer = await node.catalog(header)
     assert answer["@type"] == "CatalogError"
     (line,) = [entry for entry in logs if entry["event"] == "denied"]
     assert line["reason"] not in str(answer)
+    if cause:
+        (unfetched,) = [entry for entry in logs if entry["event"] == "a DID document cannot be fetched"]
+        assert cause in unfetched["reason"]
+        assert cause not in str(answer)
     return status, line["check"]
 
 
@@ -286,7 +293,7 @@ async def test_a_document_that_redirects_is_not_followed(node: DcpNode) -> None:
     node.them.pages["/holder/moved.json"] = node.them.pages["/holder/did.json"]
     moved = {"Location": f"{node.them.root}/holder/moved.json"}
     node.them.pages["/holder/did.json"] = lambda _: web.Response(status=301, headers=moved)
-    assert await refused(node, node.them.header()) == (503, "si-token")
+    assert await refused(node, node.them.header(), cause="answered 301") == (503, "si-token")
     assert node.them.asked == ["/holder/did.json"]
 
 
@@ -299,7 +306,7 @@ async def test_a_wallet_elsewhere_is_not_followed(node: DcpNode) -> None:
 async def test_a_document_that_points_inward_is_not_asked_for_in_production(tmp_path: Path) -> None:
     production: dict[str, dict[str, Any]] = {"node": {"development": False}, "public": {"url": "https://verifier.test"}}
     async with dcp_node(tmp_path, **production) as node:
-        assert await refused(node, node.them.header()) == (503, "si-token")
+        assert await refused(node, node.them.header(), cause="loopback") == (503, "si-token")
         assert node.them.asked == []
 
 

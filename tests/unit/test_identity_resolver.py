@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from connector.identity.did import did_document
 from connector.identity.keys import SigningKey
@@ -110,10 +111,11 @@ async def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
 async def test_an_address_that_may_not_be_asked_is_refused_without_saying_why() -> None:
     world = World()
     world.web.down = lambda: PeerError(400, "10.0.0.1 is a private address")
-    with pytest.raises(PeerError) as refusal:
+    with capture_logs() as logs, pytest.raises(PeerError) as refusal:
         await world.resolver.resolve(THEIRS)
     assert refusal.value.status == 401
     assert "10.0.0.1" not in str(refusal.value)
+    assert [line["reason"] for line in logs] == ["10.0.0.1 is a private address"], "but the operator is told"
 
 
 async def test_what_is_no_did_web_is_refused_without_a_fetch() -> None:
