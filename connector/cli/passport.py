@@ -67,6 +67,8 @@ async def publish(
 
     A passport that does not fit its aspect model, or is not complete, is refused; then nothing has changed.
     """
+    if classes and not any(reader.startswith("partner:") for reader in readers):
+        raise click.UsageError("--disclose is for partners: what others see, the table of audiences says")
     offers = [_for(reader, classes, policy, access) for reader in readers]
     done = await client.passports.publish(read_json(file), [offer for offer, _ in offers], date=day)
     what = "published" if done["new"] else "unchanged:"

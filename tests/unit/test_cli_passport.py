@@ -123,6 +123,7 @@ class TestPublish:
             (["--for", "interest:repair"], "who? No credential proves this audience"),
             (["--for", "partner:cx.circular.dpp:1"], "who?"),
             (["--for", "interest:recycle=BPNL1", "--policy", "p"], "use one of them"),
+            (["--for", "interest:recycle", "--disclose", "public-model"], "--disclose is for partners"),
         ],
     )
     def test_a_reader_that_nobody_is_is_refused(self, tmp_path: Path, options: list[str], said: str) -> None:
