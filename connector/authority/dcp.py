@@ -98,7 +98,7 @@ class _Surface:
     async def request(self, request: web.Request) -> web.StreamResponse:
         """Take a request; the delivery goes out after the answer has."""
         counter = self._counter
-        sender = await self._sender(request)
+        sender = await sender_of(self._counter, request)
         message = CredentialRequestMessage.parse(await read_json(request, max_bytes=MAX_BODY))
         asked = Asked(
             holder=sender.id,
@@ -120,7 +120,7 @@ class _Surface:
 
     async def status(self, request: web.Request) -> web.Response:
         """How far a request is; to its holder alone, others learn not even that it exists."""
-        sender = await self._sender(request)
+        sender = await sender_of(self._counter, request)
         identifier = request.match_info["id"]
         found = await self._counter.register.run(lambda tx: tx.request(identifier))
         if found is None or found.holder != sender.id:
@@ -176,16 +176,17 @@ class _Surface:
         if issued is None or issued.revoked is not None:
             raise Refusal(Check.CREDENTIAL_REVOKED, "the membership is revoked")
 
-    async def _sender(self, request: web.Request) -> Caller:
-        """Whose token the request carries, member or not, within its limits. Raise PeerError 401, 429 or 503."""
 
-        async def verify() -> Caller:
-            text = _bearer(request)
-            with refusing(Check.SI_TOKEN, 401):
-                token = await self._counter.verifier.verify(text)
-            return Caller(token.issuer, None, token.jws.payload)
+async def sender_of(counter: Counter, request: web.Request) -> Caller:
+    """Whose token a request carries, member or not, within its limits. Raise PeerError 401, 429 or 503."""
 
-        return await self._counter.door.caller(request, lambda: _logged(verify()))
+    async def verify() -> Caller:
+        text = _bearer(request)
+        with refusing(Check.SI_TOKEN, 401):
+            token = await counter.verifier.verify(text)
+        return Caller(token.issuer, None, token.jws.payload)
+
+    return await counter.door.caller(request, lambda: _logged(verify()))
 
 
 async def _logged(check: Awaitable[T]) -> T:

@@ -99,3 +99,13 @@ class Delivery:
     token: str | None = field(default=None, repr=False)
     attempts: int = 0
     failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartKey:
+    """A key that a member has registered, so that it is found by it: a part id, by the name that it has."""
+
+    id: str
+    bpn: str
+    type: str
+    key: str

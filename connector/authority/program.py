@@ -15,6 +15,7 @@ from aiohttp import web
 from connector import observability
 from connector.authority.dcp import Counter, dcp_routes, render
 from connector.authority.delivery import Sender
+from connector.authority.discovery import discovery_routes
 from connector.authority.issuing import DAY_MS, Chance, Office
 from connector.authority.keys import Keys, open_keys, rotate
 from connector.authority.kinds import supported
@@ -37,6 +38,7 @@ from connector.identity.proofs import Proofs
 from connector.identity.replay import ReplayGuard
 from connector.identity.resolver import DidResolver
 from connector.identity.tokens import TokenVerifier
+from connector.protocol.did_services import find_dsp_endpoints
 from connector.protocol.errors import Invalid
 
 DATABASE: Final = "authority.sqlite"
@@ -92,8 +94,9 @@ async def start(settings: Settings) -> AsyncIterator[RunningAuthority]:
         everywhere = settings.development
         policy = AddressPolicy(allow_loopback=everywhere, allow_private=everywhere, allow_http=everywhere)
         wire = await stack.enter_async_context(Outbound(policy, trust=settings.trust))
-        counter, sender = _counter(settings, register, keys, wire)
-        public = await serve(_public(settings, counter), settings.host, settings.port, tls=_tls(settings))
+        resolver = _resolver(settings, keys, wire)
+        counter, sender = _counter(settings, register, keys, wire, resolver)
+        public = await serve(_public(settings, counter, resolver), settings.host, settings.port, tls=_tls(settings))
         stack.push_async_callback(public.close)
         private = management_app(
             counter,
@@ -115,7 +118,14 @@ def _tls(settings: Settings) -> Any:  # noqa: ANN401 - the standard library's co
     return None
 
 
-def _counter(settings: Settings, register: Register, keys: Keys, wire: Outbound) -> tuple[Counter, Sender]:
+def _resolver(settings: Settings, keys: Keys, wire: Outbound) -> DidResolver:
+    fetch = partial(_fetch, wire, settings, keys)
+    return DidResolver(fetch, SystemClock(), allow_http=settings.url.startswith("http:"))
+
+
+def _counter(
+    settings: Settings, register: Register, keys: Keys, wire: Outbound, resolver: DidResolver
+) -> tuple[Counter, Sender]:
     clock, ids = SystemClock(), FreshIds()
     office = Office(
         keys=keys,
@@ -126,8 +136,6 @@ def _counter(settings: Settings, register: Register, keys: Keys, wire: Outbound)
         status_url=settings.status_url,
     )
     published = Published(register, office, clock, ttl=settings.status_ttl * 1000)
-    fetch = partial(_fetch, wire, settings, keys)
-    resolver = DidResolver(fetch, clock, allow_http=settings.url.startswith("http:"))
     sender = Sender(register, keys, resolver, wire, clock, ids)
 
     def changed() -> None:
@@ -164,10 +172,14 @@ def _document(settings: Settings, keys: Keys) -> bytes:
     return orjson.dumps(keys.document([service]), option=orjson.OPT_INDENT_2)
 
 
-def _public(settings: Settings, counter: Counter) -> web.Application:
+def _public(settings: Settings, counter: Counter, resolver: DidResolver) -> web.Application:
     async def show(_: web.Request) -> web.Response:
         return document_response(_document(settings, counter.office.keys))
 
+    async def connectors_of(did: str) -> tuple[str, ...]:
+        return find_dsp_endpoints((await resolver.resolve(did)).json)
+
     app = application(render)
-    app.add_routes([web.get(did_document_path(settings.did), show), *dcp_routes(counter)])
+    services = discovery_routes(counter, settings.url, connectors_of)
+    app.add_routes([web.get(did_document_path(settings.did), show), *dcp_routes(counter), *services])
     return app

@@ -18,7 +18,7 @@ from typing import Final, Self, TypeVar
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from connector.authority.model import Delivery, Issued, Member, Request, Standing
+from connector.authority.model import Delivery, Issued, Member, PartKey, Request, Standing
 from connector.identity.credentials import Profile
 from connector.identity.dcp_messages import RequestStatus
 from connector.protocol.errors import Conflict, LocalError
@@ -53,7 +53,13 @@ _SECOND: Final = (
     "CREATE INDEX request_by_age ON request (received)",
     "CREATE TABLE former_key (kid TEXT PRIMARY KEY, jwk TEXT NOT NULL, until INTEGER NOT NULL) STRICT",
 )
-_STEPS: Final = (_FIRST, _SECOND)
+_THIRD: Final = (
+    """CREATE TABLE part_key (
+        id TEXT PRIMARY KEY, bpn TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL,
+        UNIQUE (bpn, type, key)) STRICT""",
+    "CREATE INDEX part_key_by_key ON part_key (type, key)",
+)
+_STEPS: Final = (_FIRST, _SECOND, _THIRD)
 """What brings the tables from each version to the next; `user_version` says how many were taken."""
 T = TypeVar("T")
 _SQL: Final = Sql(SQLiteDialect_pysqlite(paramstyle="named"))
@@ -252,6 +258,34 @@ class Tx:
         text = "REPLACE INTO former_key (kid, jwk, until) VALUES (:kid, :jwk, :until)"
         self._connection.change(text, {"kid": kid, "jwk": jwk, "until": until})
 
+    def holders(self, kind: str, key: str) -> list[PartKey]:
+        """The members in force that have registered a key."""
+        text = (
+            f"SELECT {_PART_KEY} FROM part_key WHERE type = :type AND key = :key AND bpn IN"
+            " (SELECT bpn FROM member WHERE standing = :standing) ORDER BY bpn"
+        )
+        rows = self._connection.rows(text, {"type": kind, "key": key, "standing": Standing.MEMBER.value})
+        return [_part_key(row) for row in rows]
+
+    def put_key(self, key: PartKey) -> PartKey:
+        """Register a key; if it is there already, what was registered first."""
+        params = {name: getattr(key, name) for name in _PART_KEY.split(", ")}
+        self._connection.change(
+            f"INSERT INTO part_key ({_PART_KEY}) VALUES ({_values(_PART_KEY)}) ON CONFLICT DO NOTHING", params
+        )
+        text = f"SELECT {_PART_KEY} FROM part_key WHERE bpn = :bpn AND type = :type AND key = :key"
+        return _part_key(next(iter(self._connection.rows(text, params))))
+
+    def count_keys(self, bpn: str) -> int:
+        """How many keys a member has registered."""
+        rows = self._connection.rows("SELECT count(*) FROM part_key WHERE bpn = :bpn", {"bpn": bpn})
+        return int(next(iter(rows))[0])
+
+    def drop_key(self, identifier: str, bpn: str) -> bool:
+        """Forget a member's key; whether there was one."""
+        params = {"id": identifier, "bpn": bpn}
+        return self._connection.change("DELETE FROM part_key WHERE id = :id AND bpn = :bpn", params) > 0
+
     def last_end(self) -> int | None:
         """When (ms) the last of all credentials ends that were issued; None if there are none."""
         row = self._connection.row("SELECT max(expires) FROM credential")
@@ -259,6 +293,7 @@ class Tx:
 
 
 _MEMBER: Final = "bpn, name, standing, since, did, attributes, invitation, invited_until"
+_PART_KEY: Final = "id, bpn, type, key"
 _REQUEST: Final = "issuer_pid, holder, holder_pid, wanted, status, received, reason"
 _CREDENTIAL: Final = "id, bpn, holder, type, profile, list_number, place, issued, expires, jwt, issuer_pid, revoked"
 _DELIVERY: Final = "id, holder, path, body, due, token, attempts, failure"
@@ -280,6 +315,11 @@ def _member(row: Row) -> Member:
         invitation=invitation,
         invited_until=invited_until,
     )
+
+
+def _part_key(row: Row) -> PartKey:
+    ident, bpn, kind, key = row
+    return PartKey(id=ident, bpn=bpn, type=kind, key=key)
 
 
 def _request(row: Row) -> Request:

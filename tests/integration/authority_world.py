@@ -18,6 +18,7 @@ from connector.http.server import Listener, serve
 from connector.identity.did import DidDocument, did_document, did_of_url, parse_did_document
 from connector.identity.keys import SigningKey
 from connector.identity.tokens import SelfIssuedToken
+from connector.protocol.versions import WELL_KNOWN
 from connector.sandbox.ports import Ports
 
 KEY = "an operator's key"
@@ -37,11 +38,15 @@ class Message:
 
 @dataclass
 class Holder:
-    """A participant: DID document and wallet on loopback. `answers` are the statuses of its next answers, then 200."""
+    """A participant: DID document and wallet on loopback. `answers` are the statuses of its next answers, then 200.
+
+    `connector` is a DSP root that the document names.
+    """
 
     name: str = "holder"
     answers: list[int] = field(default_factory=list)
     services: bool = True
+    connector: str = ""
     got: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
     _listener: Listener | None = None
 
@@ -67,8 +72,10 @@ class Holder:
         return did_of_url(f"{self.root}/{self.name}")
 
     async def _document(self, _: web.Request) -> web.Response:
-        service = {"id": f"{self.did}#cs", "type": "CredentialService", "serviceEndpoint": f"{self.root}/dcp"}
-        return web.json_response(did_document(self.did, [self.key], [service] if self.services else []))
+        own = {"id": f"{self.did}#cs", "type": "CredentialService", "serviceEndpoint": f"{self.root}/dcp"}
+        dsp = {"id": f"{self.did}#dsp", "type": "DataService", "serviceEndpoint": f"{self.connector}{WELL_KNOWN}"}
+        services = [own, dsp] if self.connector else [own]
+        return web.json_response(did_document(self.did, [self.key], services if self.services else []))
 
     async def _take(self, request: web.Request) -> web.Response:
         status = self.answers.pop(0) if self.answers else 200

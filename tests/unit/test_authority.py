@@ -294,7 +294,7 @@ async def test_a_register_of_the_first_version_is_brought_up(file: Path) -> None
     with closing(sqlite3.connect(file)) as database:
         added = database.execute("SELECT type, name FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
         for kind, name in added:
-            if name in {"delivery_by_due", "delivery_to", "request_by_age", "former_key"}:
+            if name in {"delivery_by_due", "delivery_to", "request_by_age", "former_key", "part_key"}:
                 database.execute(f"DROP {kind} {name}")
         database.execute("PRAGMA user_version=1")
         database.commit()

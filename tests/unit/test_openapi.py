@@ -16,6 +16,7 @@ from openapi_spec_validator import validate
 
 from connector.authority.dcp import Counter
 from connector.authority.dcp import dcp_routes as authority_routes
+from connector.authority.discovery import ConnectorsOf, discovery_routes
 from connector.authority.issuing import Office
 from connector.authority.keys import Keys
 from connector.authority.kinds import KINDS, Terms, supported
@@ -94,7 +95,9 @@ def authority() -> web.Application:
     )
     app = web.Application()
     app.add_routes(did_routes("/.well-known/did.json", {}))
-    app.add_routes(authority_routes(cast("Counter", SimpleNamespace(office=office))))
+    counter = cast("Counter", SimpleNamespace(office=office))
+    services = discovery_routes(counter, "https://authority.example", cast("ConnectorsOf", None))
+    app.add_routes([*authority_routes(counter), *services])
     return app
 
 
