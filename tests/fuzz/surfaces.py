@@ -47,7 +47,7 @@ _BY_NAME: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Which of the known things a member or parameter may name, on the surfaces of an exchange."""
 _BY_NAME_OF_TRUST: Final[Mapping[str, tuple[str, ...]]] = {
-    "id": ("credential", "request"),
+    "id": ("credential", "request", "key"),
     "bpn": ("member", "invited"),
     "did": ("holder",),
     "issuer": ("issuer",),

@@ -14,6 +14,7 @@ from unittest.mock import patch
 from typing_extensions import override
 
 from connector.authority import program
+from connector.authority.discovery import BPN_PATH
 from connector.authority.program import DATABASE as REGISTER
 from connector.http.limits import Allowed
 from connector.identity.jws import CompactJws
@@ -62,7 +63,7 @@ class FuzzedTrust(Fuzzed[Stock]):
 
     @override
     async def _stock(self, stack: AsyncExitStack) -> Stock:
-        """A member with credentials and a request, somebody who is invited, and a request of the node's."""
+        """A member with credentials, a request and a key, somebody who is invited, and a request of the node's."""
         number, operator, issuer = self._count, self.authority.operator, self.others["issuer"].did
         member = await stack.enter_async_context(authority_world.Holder(f"member{number}"))
         bpn, invited = f"BPNL{number:012}", f"BPNS{number:012}"
@@ -72,7 +73,11 @@ class FuzzedTrust(Fuzzed[Stock]):
         body = self.authority.body("bpn")
         answer = await self.authority.ask(self.authority.bearer(member), body)
         asked = await self.node.client.credentials.request(issuer, TYPES[:1])
+        part, bearer = {"type": "mpn", "key": f"part-{number}"}, self.authority.bearer(member)
+        async with self.authority.http.post(f"{self.authority.root}{BPN_PATH}", json=part, headers=bearer) as kept:
+            key = (await kept.json())["resourceId"]
         known = {
+            "key": key,
             "credential": issued["id"],
             "request": (await answer.json())["issuerPid"],
             "told": body["holderPid"],
