@@ -184,11 +184,6 @@ class DatasetView:
     """Everything else that stands beside the dataset's `@id`, under the peer's keys."""
     endpoint_url: str | None = None
 
-    @property
-    def semantic_id(self) -> str | None:
-        """The aspect model of the data, if the peer says so; of several the first."""
-        return semantic_id_in(self.properties)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogView:

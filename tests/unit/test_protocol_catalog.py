@@ -16,9 +16,11 @@ from connector.protocol.catalog import (
     read_catalog,
     read_dataset,
     root_dataset_json,
+    semantic_id_in,
     service_json,
 )
 from connector.protocol.errors import Invalid, PeerError
+from connector.protocol.reading import MAX_TEXT
 from connector.protocol.vocabulary import CONTEXT, DCAT, DCT, EDC, EDC_CONTEXT, HTTP_PULL, HTTP_PUSH
 
 SERVICE = service_json("s", "https://p.example/dsp/2025-1")
@@ -150,6 +152,21 @@ class TestReading:
     def test_a_dataset_may_be_all_but_empty(self) -> None:
         view = read_dataset({"@id": "d"})
         assert (view.offers, view.formats, view.endpoint_url) == ((), (), None)
+
+    @pytest.mark.parametrize(
+        ("properties", "expected"),
+        [
+            ({"aas-semantics:semanticId": {"@id": "urn:m"}}, "urn:m"),
+            ({"https://admin-shell.io/aas/3/0/HasSemantics/semanticId": ["", "urn:m", "urn:n"]}, "urn:m"),
+            ({"semanticId": "x" * (MAX_TEXT + 1)}, None),
+            ({"semanticId": {"keys": []}}, None),
+            ({"name": "semanticId"}, None),
+        ],
+    )
+    def test_the_aspect_model_of_a_dataset_is_read_under_any_prefix(
+        self, properties: dict[str, object], expected: str | None
+    ) -> None:
+        assert semantic_id_in(properties) == expected
 
     @pytest.mark.parametrize("access", ["s", {"@id": "s"}, [{"@id": "s"}]])
     def test_a_service_is_found_by_its_id(self, access: object) -> None:
