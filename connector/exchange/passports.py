@@ -2,7 +2,8 @@
 
 Keeping, announcing and offering is one transaction; if anything is wrong, nothing has happened. A version is never
 overwritten: who publishes a passport again makes the next one, which names the one before. A passport that has not
-changed, nor the map of its disclosure classes, stays the version it is, and only its offers are brought up to date.
+changed, nor the map of its disclosure classes, nor the key that signs, stays the version it is, and only its offers are
+brought up to date.
 """
 
 from collections.abc import Mapping, Sequence
@@ -134,7 +135,7 @@ async def _attempt(
     """Sign what would be the next version and keep it; None if another one came first."""
     identity = Identity.of(passport)
     before = await node.store.read(lambda tx: newest(tx, identity.passport_id))
-    same = before is not None and _stays(before, passport)
+    same = before is not None and _stays(node, before, passport)
     version = before if before is not None and same else _signed(node, passport, identity, before, complete)
 
     def tx(tx: Tx) -> Published | None:
@@ -152,9 +153,15 @@ async def _attempt(
     return await node.store.run(tx)
 
 
-def _stays(version: PassportVersion, passport: Mapping[str, Any]) -> bool:
-    """Whether a version is this very passport, and its groups are those of today's class map."""
-    return version.body == canonical(passport) and version.issued.class_map == class_map().edition
+def _stays(node: Node, version: PassportVersion, passport: Mapping[str, Any]) -> bool:
+    """Whether a version is this very passport, in the groups of today's class map, signed with today's key.
+
+    Our DID document names no former key: what was signed with one proves nothing to who fetches it now.
+    """
+    if version.body != canonical(passport):
+        return False
+    issued = version.issued
+    return issued.class_map == class_map().edition and issued.kid == node.notary.kid
 
 
 def _signed(

@@ -402,6 +402,11 @@ class Seal:
 class Notary(Protocol):
     """Stands for what payloads say: checks them, signs ours, verifies theirs."""
 
+    @property
+    def kid(self) -> str:
+        """The key that signs ours, as our DID document names it."""
+        ...
+
     def seal(self, semantic_id: str, payload: object) -> Seal:
         """Check a payload of ours and sign it. Raise Invalid with the JSON pointer of the first fault."""
         ...

@@ -26,6 +26,8 @@ TYPE: Final = "dc+sd-jwt"
 VCT: Final = "urn:battery-passport-connector:passport:1"
 AGREEMENT: Final = "agreement_id"
 """The claim of our own in the key-binding JWT: under which agreement a presentation was made."""
+MAX_CHARS: Final = sdjwt.MAX_CHARS - (8 << 10)
+"""Of a credential with all its disclosures: with a key-binding JWT it must still be what readers take."""
 _GROUPS: Final = "groups"
 
 
@@ -62,12 +64,17 @@ class Issued:
         """The edition of the map that its groups were made by."""
         return str(Jwt.parse(self.jwt, "the credential").payload.get("class_map"))
 
+    @property
+    def kid(self) -> str:
+        """The key that signed it."""
+        return str(Jwt.parse(self.jwt, "the credential").header.get("kid"))
+
 
 def issue(about: About, fields: Mapping[str, Any], classes: ClassMap, key: JwtSigner, salts: Iterable[bytes]) -> Issued:
     """Sign a version of a passport, given as fields (`ClassMap.split`).
 
     salts: fresh random bytes (at least `sdjwt.SALT_BYTES` each), one for every group of the map.
-    Raise Invalid if a field is not in the map, or the salts do not suffice.
+    Raise Invalid if a field is not in the map, the salts do not suffice, or it would be longer than readers take.
     """
     by_group: dict[str, dict[str, Any]] = {}
     for place, value in fields.items():
@@ -95,7 +102,10 @@ def issue(about: About, fields: Mapping[str, Any], classes: ClassMap, key: JwtSi
         **({} if about.supersedes is None else {"supersedes": about.supersedes}),
         _GROUPS: {name: {"_sd": sorted(found)} for name, found in digests.items() if found},
     }
-    return Issued(sdjwt.sign(own, key, TYPE), tuple(disclosures))
+    issued = Issued(sdjwt.sign(own, key, TYPE), tuple(disclosures))
+    if (size := len(issued.jwt) + sum(len(made.encoded) + 1 for made in disclosures)) > MAX_CHARS:
+        raise Invalid(f"the passport is too long: as a credential it has {size} characters; readers take {MAX_CHARS}")
+    return issued
 
 
 def present(issued: Issued, classes: ClassMap, granted: Iterable[str]) -> SdJwt:

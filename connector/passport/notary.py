@@ -57,6 +57,11 @@ class KeyNotary(Notary):
         self._find_document = find_document
         self._read_keys = read_keys
 
+    @property
+    @override
+    def kid(self) -> str:
+        return self._key.kid
+
     @override
     def seal(self, semantic_id: str, payload: object) -> Seal:
         validate(semantic_id, payload, self._registry)

@@ -21,6 +21,7 @@ from connector.exchange import passports as passports_module
 from connector.exchange.passports import PassportOffer, publish_passport
 from connector.exchange.ports import Twin, TwinRegistry, Tx
 from connector.identity.did import keys_in
+from connector.identity.keys import SigningKey
 from connector.passport import notary
 from connector.passport.audiences import Reading, lattice
 from connector.passport.disclosure import class_map
@@ -210,6 +211,21 @@ async def test_with_another_class_map_nothing_leaves_until_the_passport_is_publi
     assert (again["version"], again["new"]) == (2, True)
     got = await nodes.fetch(RECYCLER, serial())
     assert (got["bundle"]["aspect"], got["report"]["passport"]["classMap"]) == (expected(RECYCLER), "next")
+
+
+async def test_what_a_former_key_has_signed_is_signed_anew_when_it_is_published_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, MAKER) as nodes:
+        node, publish = nodes[MAKER].running.node, nodes[MAKER].client.passports.publish
+        await publish(passport())
+        new = SigningKey.generate(node.id)
+        monkeypatch.setattr(node.notary, "_key", new)
+        found = [await publish(passport()) for _ in range(2)]
+        assert [(done["version"], done["new"]) for done in found] == [(2, True), (2, False)]
+        latest = await node.store.read(lambda tx: passport_views.newest(tx, identifier()))
+        assert latest is not None
+        assert latest.issued.kid == new.kid
 
 
 async def test_a_new_version_is_served_to_who_has_an_agreement_and_names_the_one_before(nodes: World) -> None:

@@ -54,6 +54,20 @@ def test_groups_of_another_edition_of_the_map_are_not_shown() -> None:
         credential.present(issued(), replace(MAP, edition="next"), MAP.classes)
 
 
+def test_a_credential_that_no_reader_would_take_is_not_signed() -> None:
+    """With a key-binding JWT, however long the names in it, the longest one that is signed is still read."""
+    long = passport()
+    long["identification"]["chemistry"] = ""
+    empty = issued(long)
+    room = credential.MAX_CHARS - len(SdJwt(empty.jwt, tuple(made.encoded for made in empty.disclosures)).text)
+    long["identification"]["chemistry"] = "x" * (room * 3 // 4)
+    bound = presented(PARTNER, issued(long), audience="did:web:" + "r" * 2040, nonce="n" * 256)
+    assert Credential.read(bound.text, KEYS).passport["identification"]["chemistry"]
+    long["identification"]["chemistry"] += "x" * 4096
+    with pytest.raises(Invalid, match="too long: as a credential it has"):
+        issued(long)
+
+
 def test_all_readers_of_a_version_hold_the_same() -> None:
     made = issued()
     recycler = Credential.read(presented(RECYCLER, made).text, KEYS)
