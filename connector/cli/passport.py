@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 
 from connector.cli.connection import on_node
 from connector.cli.consume import faults
@@ -20,11 +19,12 @@ from connector.cli.terminal import Said, json_option, refusals, say
 from connector.client import Client, For, ModelVerdict
 from connector.identity.did import keys_in
 from connector.passport.audiences import lattice
+from connector.passport.canonical import canonical, parse
 from connector.passport.diff import changes
 from connector.passport.disclosure import class_map
 from connector.passport.report import KIND, Bundle, verify
 from connector.passport.signature import Resolve
-from connector.protocol.errors import ConnectorError
+from connector.protocol.errors import ConnectorError, Invalid
 
 
 @click.group()
@@ -210,10 +210,13 @@ def diff(before: Path, after: Path, *, as_json: bool) -> None:
 
 
 def _read(file: Path) -> Any:  # noqa: ANN401 - any JSON
+    """The JSON in a file. What two readers may read in two ways is refused: only one of them would be proven right."""
     try:
-        return orjson.loads(file.read_bytes())
-    except orjson.JSONDecodeError as fault:
-        raise click.UsageError(f"{file} is not JSON: {fault}") from None
+        doc = parse(file.read_bytes())
+        canonical(doc)
+    except Invalid as fault:
+        raise click.UsageError(f"{file} is not JSON that can be proven or compared: {fault}") from None
+    return doc
 
 
 def _aspect(file: Path) -> object:

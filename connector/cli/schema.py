@@ -6,10 +6,11 @@ or a file that cannot be read is a usage error, 2.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 import orjson
@@ -98,6 +99,9 @@ _OPTIONS: Final = (
 )
 
 
+_FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True)
+
+
 @click.group()
 def schema() -> None:
     """Aspect models as JSON Schema, and payloads judged by them."""
@@ -111,11 +115,11 @@ def export(aspect: Aspect) -> Said:
 
 
 @schema.command()
-@click.argument("payload", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
+@click.argument("payload", type=_FILE)
 @on_aspect
 def validate(aspect: Aspect, payload: Path) -> Said:
     """Check the JSON in PAYLOAD. Prints the place and reason of each fault; exit code 1 if there is one."""
-    with click.open_file(str(payload), "rb") as stream:
+    with _opened(payload) as stream:
         content = stream.read(MAX_PAYLOAD + 1)
     found = faults_by(aspect.validator, _json(content, str(payload)))
     told = [{"pointer": fault.pointer, "message": fault.message} for fault in found]
@@ -124,17 +128,15 @@ def validate(aspect: Aspect, payload: Path) -> Said:
 
 
 @schema.command("validate-batch")
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=_FILE)
 @on_aspect
-def validate_batch(aspect: Aspect, file: BinaryIO) -> None:
+def validate_batch(aspect: Aspect, file: Path) -> None:
     """Check many payloads: lines {"id": ..., "payload": ...} in FILE, lines {"id": ..., "valid": ...} out.
 
     The answer is JSON with and without --json, and the exit code is 0 whatever the verdicts are.
     """
     validator = aspect.validator
-    number = 0
-    while line := file.readline(MAX_PAYLOAD + 1):
-        number += 1
+    for number, line in enumerate(_lines(file), 1):
         if not line.strip():
             continue
         doc = _json(line, f"line {number}")
@@ -142,6 +144,22 @@ def validate_batch(aspect: Aspect, file: BinaryIO) -> None:
             raise click.UsageError(f"line {number} is not an object with the members 'id' and 'payload'")
         verdict = {"id": doc["id"], "valid": valid_by(validator, doc["payload"])}
         sys.stdout.write(json.dumps(verdict, ensure_ascii=True) + "\n")
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, or of standard input for "-"; that they cannot be read is no verdict on them."""
+    try:
+        with click.open_file(str(file), "rb") as stream:
+            yield stream
+    except (OSError, RuntimeError) as fault:  # click's RuntimeError: standard input is closed
+        raise click.UsageError(f"{file} cannot be read: {fault}") from None
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    with _opened(file) as stream:
+        while line := stream.readline(MAX_PAYLOAD + 1):
+            yield line
 
 
 def _aspect(model: Path | None, urn: str, rules: Rules, cache: Path | None) -> Aspect:

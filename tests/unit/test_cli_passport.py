@@ -71,6 +71,24 @@ class TestVerify:
         assert doc["ok"]
         assert {row["class"] for row in doc["fields"]} == {"public-model", "restricted-model", "individual"}
 
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ('"chemistry": ', '"chemistry": "LFP", "chemistry": '),  # of which each reader may take another one
+            ('"nonce": "', '"nonce": "\\ud800'),
+            ('"value": 23', '"value": 9007199254740993'),
+        ],
+    )
+    def test_a_file_that_can_be_read_in_two_ways_is_not_judged(self, kept: Path, before: str, after: str) -> None:
+        spoilt = kept.read_text().replace(before, after, 1)
+        assert spoilt != kept.read_text()
+        other = kept.with_name("spoilt.json")
+        other.write_text(spoilt)
+        for arguments in (("verify", other), ("diff", kept, other)):
+            done = run(*arguments)
+            assert done.exit_code == 2
+            assert f"{other} is not JSON that can be proven or compared" in done.output
+
     def test_what_is_no_bundle_is_refused(self, tmp_path: Path) -> None:
         done = run("verify", write(tmp_path / "x.json", passport()))
         assert done.exit_code == 1

@@ -2,8 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -82,6 +83,18 @@ def test_what_is_not_json_is_a_usage_error(folder: Path, tmp_path: Path, content
     done = run("validate", "--model", folder, "--aspect", A, payload(tmp_path, content))
     assert done.exit_code == 2
     assert "payload.json is not JSON" in done.output
+
+
+@pytest.mark.parametrize("command", ["validate", "validate-batch"])
+def test_what_cannot_be_read_is_no_verdict(folder: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> BinaryIO:
+        raise failure
+
+    monkeypatch.setattr(click, "open_file", failing)
+    for failure in (PermissionError(13, "Permission denied"), RuntimeError("Was not able to determine binary stream")):
+        done = run(command, "--model", folder, "--aspect", A, "-")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert f"- cannot be read: {failure}" in done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
