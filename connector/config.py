@@ -129,6 +129,15 @@ class Config:
     bdrs_refresh: int = setting(
         "bdrs.refresh", "Seconds for which the fetched BPN directory is used before the next is fetched.", default=900
     )
+    discovery_finder: str = setting(
+        "discovery.finder",
+        "URL of the discovery finder's search (CX-0053): who makes a part is asked of the services that it names, and"
+        " the parts of published passports are made known there. Empty: nobody is asked or told.",
+        default="",
+    )
+    discovery_did: str = setting(
+        "discovery.did", "The DID of who runs the discovery services: our tokens are made out to it.", default=""
+    )
     identity_anonymous: str = setting(
         "identity.anonymous",
         "With the mock identity: the participant id of callers that send no Authorization header; empty refuses them.",
@@ -272,7 +281,8 @@ class Config:
             raise Invalid("identity.keep_credentials is 0 seconds or more", "/identity/keep_credentials")
 
     def _check_wallet(self) -> None:
-        for key, value in (("sts.url", self.sts_url), ("bdrs.url", self.bdrs_url)):
+        addresses = {"sts.url": self.sts_url, "bdrs.url": self.bdrs_url, "discovery.finder": self.discovery_finder}
+        for key, value in addresses.items():
             if value and not is_root(value):
                 raise Invalid(f"{key} is an http(s) URL without query or trailing slash", place(key), value)
             if value.startswith("http:") and not self.development:
@@ -285,6 +295,8 @@ class Config:
             raise Invalid("with sts.url the external wallet asks issuers, not this node", "/wallet/issuer")
         if self.sts_client_id and len(self.sts_client_secret) < _SHORTEST_KEY:
             raise Invalid(f"sts.client_secret must have at least {_SHORTEST_KEY} characters", "/sts/client_secret")
+        if self.discovery_finder and not self.discovery_did.startswith("did:web:"):
+            raise Invalid("discovery.finder needs discovery.did, a did:web", "/discovery/did", self.discovery_did)
         if self.bdrs_refresh < 1:
             raise Invalid("bdrs.refresh is at least 1 second", "/bdrs/refresh", self.bdrs_refresh)
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from connector.exchange import catalog, discovery, edrs, fetch
-from connector.exchange.code import Code
+from connector.exchange.code import PART, Code
 from connector.exchange.fetch import Denied, Fetched
 from connector.exchange.node import Node
 from connector.exchange.ports import Waiter
@@ -81,13 +81,38 @@ class _Search:
         self._steps: list[str] = []
 
     async def run(self, code: Code) -> Found:
-        did = await discovery.participant_of(self._node, code.provider) if code.provider else None
-        if did is None:
-            if code.page is None:
-                raise Invalid("this code does not say whose battery it is: name the provider", "/provider")
+        providers, links = await self._providers(code)
+        for did in providers[:-1]:
+            try:
+                return await self._at(did, links)
+            except (NotFound, Unreachable) as miss:
+                self._steps.append(miss.reason)
+        return await self._at(providers[-1], links)
+
+    async def _providers(self, code: Code) -> tuple[list[str], tuple[AssetLink, ...]]:
+        """Who may have the twin, at least one, and what it is known by."""
+        if code.provider:
+            return [await discovery.participant_of(self._node, code.provider)], code.links
+        if code.page is not None:
             did, links = await self._scanned(code.page)
-        else:
-            links = code.links
+            return [did], links
+        return await self._makers(code), code.links
+
+    async def _makers(self, code: Code) -> list[str]:
+        """Those who say that they make the part. Raise Invalid if nobody can be asked, NotFound if nobody does."""
+        part = next((link.value for link in code.links if link.name == PART), None)
+        if part is None or self._node.makers is None:
+            raise Invalid("this code does not say whose battery it is: name the provider", "/provider")
+        bpns = await self._node.makers.of_part(part)
+        known = [await self._node.directory.find(bpn) for bpn in bpns]
+        dids = [did for did in known if did is not None]
+        if not dids:
+            raise NotFound(f"no partner that we know says that it makes {part}: name the provider", value=part)
+        self._steps.append(f"{part} is made by {', '.join(bpns)}")
+        return dids
+
+    async def _at(self, did: str, links: tuple[AssetLink, ...]) -> Found:
+        """The passport, from this provider."""
         registry = await self._registry(did)
         try:
             shell, submodel = await self._pulls.through(registry, lambda ident: self._twin(ident, links), self._steps)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from connector.exchange.makers import Makers
 from connector.exchange.offered_models import OfferedModels
 from connector.exchange.ports import (
     Clock,
@@ -28,7 +29,7 @@ class Node:
     `dsp_address` is our base URL of the protocol version (no trailing slash): what peers are given as callback address.
     `wire` leads to peers, `hooks` to the operator's own systems, which may be on private networks.
     `connectors_of` gives the root URLs of the connectors that a DID's document names,
-    `twins` announces what is published as a passport, if there is such a registry,
+    `twins` announces what is published as a passport, if there is such a registry, `makers` knows who makes a part,
     `jitter` a float in [0, 1) that spreads retries. `holder` asks issuers for credentials; None without a wallet.
     `offered_models` is what partners' catalogs have said.
     """
@@ -51,6 +52,7 @@ class Node:
     callbacks: tuple[CallbackAddress, ...] = ()
     holder: Holder | None = None
     twins: TwinRegistry | None = None
+    makers: Makers | None = None
     offered_models: OfferedModels = field(default_factory=OfferedModels, repr=False)
 
     @property

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from connector.exchange.makers import announce
 from connector.exchange.node import Node
 from connector.exchange.passport_records import PassportVersion, version_id
 from connector.exchange.passport_views import newest, private_properties
@@ -99,8 +100,11 @@ async def publish_passport(
         )
         _require(complete)
         for _ in range(_ATTEMPTS):
-            published = await _attempt(node, passport, _of_one(Identity.of(passport), offers), complete)
+            identity = Identity.of(passport)
+            published = await _attempt(node, passport, _of_one(identity, offers), complete)
             if published is not None:
+                if published.definitions:
+                    await announce(node.makers, identity.model)
                 return published
     except Invalid as fault:
         inside = not fault.pointer.startswith("/offers")

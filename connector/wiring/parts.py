@@ -24,7 +24,7 @@ from connector.dataplane.source import Source
 from connector.engine.engine import Engine
 from connector.exchange.node import Node
 from connector.exchange.passports import BATTERY_PASSPORT
-from connector.exchange.ports import Clock, Identity, Notary, Store
+from connector.exchange.ports import Clock, Identity, Notary, Store, Wire
 from connector.exchange.publish import PASSPORT_STORE
 from connector.exchange.records import CallbackAddress
 from connector.exchange.strategy import AutomaticNegotiation, AutomaticTransfer, Manual
@@ -32,6 +32,7 @@ from connector.exchange.twins import TWIN_REGISTRY, OwnRegistry
 from connector.http.client import Outbound
 from connector.http.guard import AddressPolicy
 from connector.identity.did import keys_in
+from connector.identity.discovery_services import DiscoveryServices
 from connector.identity.keys import SigningKey
 from connector.identity.resolver import DidResolver
 from connector.metrics import Metrics
@@ -145,6 +146,7 @@ def build_node(
         transfers=CountedTransfers(_strategy("transfer", config.transfer_strategy), metrics),
         connectors_of=partial(_connectors_of, resolver),
         twins=OwnRegistry(config.dsp_root, config.data_url),
+        makers=_makers(config, systems, identity),
         jitter=random.random,
         holder=trusted.holder,
         callbacks=_callbacks(config),
@@ -158,6 +160,12 @@ async def _document_of(resolver: DidResolver, did: str) -> Mapping[str, Any]:
 
 async def _connectors_of(resolver: DidResolver, did: str) -> tuple[str, ...]:
     return find_dsp_endpoints((await resolver.resolve(did)).json)
+
+
+def _makers(config: Config, wire: Wire, identity: Identity) -> DiscoveryServices | None:
+    if not config.discovery_finder:
+        return None
+    return DiscoveryServices(wire, identity, finder=config.discovery_finder, did=config.discovery_did)
 
 
 def _callbacks(config: Config) -> tuple[CallbackAddress, ...]:

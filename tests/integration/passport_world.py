@@ -75,8 +75,8 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, *names: str) -> AsyncIterator[World]:
-    """Running nodes of `names`, which know one another."""
+async def world(folder: Path, *names: str, **sections: dict[str, str]) -> AsyncIterator[World]:
+    """Running nodes of `names`, which know one another; `sections` of settings are added to all."""
     async with AsyncExitStack() as stack:
         with Ports() as ports:
             public = {name: ports.take() for name in names}
@@ -89,6 +89,7 @@ async def world(folder: Path, *names: str) -> AsyncIterator[World]:
                     "public": {"url": f"http://{HOST}:{public[name]}", "host": HOST, "port": public[name]},
                     "management": {"host": HOST, "port": 0, "key": "env:KEY"},
                     "directory": {BPNS[other]: dids[other] for other in names},
+                    **sections,
                 }
                 running = await stack.enter_async_context(start(parse(settings, {"KEY": KEY})))
                 client = await stack.enter_async_context(Client(f"{running.management.url}/management", KEY))
