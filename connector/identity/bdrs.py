@@ -54,6 +54,8 @@ class RemoteDirectory(ports.Directory):
         self._due = 0
         self._retry = 0
         self._flight: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
 
     @override
     def bpn_of(self, participant_id: str) -> str | None:
@@ -71,19 +73,28 @@ class RemoteDirectory(ports.Directory):
 
         What is no BPN stands in no map, and nothing is fetched for it.
         """
-        if not BPN.fullmatch(bpn):
-            return self._fixed.did_of(bpn)
-        did = self.did_of(bpn)
-        if did is None and self._flight is not None:
+        did = self._fixed.did_of(bpn)
+        if did is not None or not BPN.fullmatch(bpn):
+            return did
+        if self._wants(self._dids.get(bpn)):
+            self.refresh()
+        if bpn not in self._dids and self._flight is not None:
             await asyncio.wait({self._flight})
-            did = self._dids.get(bpn)
-        return did
+        return self._dids.get(bpn)
 
     def _found(self, value: str | None) -> str | None:
-        now = self._clock.now()
-        if (now >= self._due or value is None) and now >= self._retry:
-            self.refresh()
+        """What a look-up has found. Look-ups are made in transactions as well, which run in threads of the store."""
+        if self._wants(value):
+            self._loop.call_soon_threadsafe(self._begin)
         return value
+
+    def _wants(self, value: str | None) -> bool:
+        now = self._clock.now()
+        return (now >= self._due or value is None) and now >= self._retry
+
+    def _begin(self) -> None:
+        if not self._closed:
+            self.refresh()
 
     def refresh(self) -> asyncio.Task[None]:
         """Begin to fetch the map, or join the fetch under way; what goes wrong is logged."""
@@ -96,7 +107,8 @@ class RemoteDirectory(ports.Directory):
         self._flight = None
 
     async def close(self) -> None:
-        """Give up a fetch under way."""
+        """Give up a fetch under way, and begin no other."""
+        self._closed = True
         if self._flight is not None:
             self._flight.cancel()
             await asyncio.gather(self._flight, return_exceptions=True)

@@ -59,6 +59,16 @@ async def test_the_first_look_up_begins_to_fetch() -> None:
     assert server.shown == ["vp"]
 
 
+async def test_a_look_up_in_a_transaction_begins_to_fetch_as_well() -> None:
+    """Timers and settled messages are judged in a thread of the store."""
+    server = Server()
+    known = directory(server, StillClock())
+    assert await asyncio.to_thread(known.bpn_of, DID) is None
+    await landed(known)
+    assert await asyncio.to_thread(known.bpn_of, DID) == BPN
+    assert server.shown == ["vp"]
+
+
 async def test_who_needs_a_partner_waits_for_the_first_map() -> None:
     server = Server()
     known = directory(server, StillClock())
