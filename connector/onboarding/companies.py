@@ -28,6 +28,7 @@ INVITATION_FILE: Final = "invitation"
 COLUMNS: Final = ("name", "bpn", "url")
 SHEET: Final = ("name", "bpn", "did", "state", "credentials", "valid until", "what is wrong", "next step")
 _PORTS: Final = range(1, 1 << 16)
+_AGAIN: Final = "mend what is wrong, then take in the same companies again: nothing is done twice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,8 @@ async def onboard(companies: Sequence[Company], onboarding: Onboarding, operator
             try:
                 return await _take_in(company, onboarding, operator)
             except ConnectorError as error:
-                return Row(company, "", "not ready", next_step=str(error))
+                wrong = Finding("taking in", Verdict.BAD, str(error), _AGAIN)
+                return Row(company, "", "not ready", findings=[wrong])
 
     return list(await asyncio.gather(*map(one, companies)))
 

@@ -18,6 +18,11 @@ from connector.onboarding.doctor import management_of
 
 WAIT_S: Final = 30.0
 ISSUED: Final = "ISSUED"
+_WAITING: Final = "REQUESTED"
+_REACHED: Final = (
+    "it fetches the node's DID document and delivers to its wallet, so public.url has to lead to the node from "
+    "where the authority is; then do this again"
+)
 
 
 @asynccontextmanager
@@ -63,5 +68,6 @@ async def join(
         request = await node.credentials.requested(asked.id, wait_s=timeout_s)
         if request.state != ISSUED:
             why = request.error or f"nothing has come within {timeout_s:g} s"
-            raise failure(f"the authority {authority} issued no credentials: {why}")
+            step = f"; {_REACHED}" if request.state == _WAITING else ""
+            raise failure(f"the authority {authority} issued no credentials: {why}{step}")
     return [credential for credential in await node.credentials.list() if credential.state == ISSUED]

@@ -106,8 +106,9 @@ async def test_without_an_invitation_the_authority_says_what_to_do(
 ) -> None:
     config = await asyncio.to_thread(prepare, plan(world, ports), tmp_path / "node")
     async with reached(config) as node:
-        with pytest.raises(ApiError, match="ask the authority to invite you"):
+        with pytest.raises(ApiError, match="ask the authority to invite you") as refusal:
             await join(node, world.did)
+    assert "public.url" not in str(refusal.value), "it was heard: that is not what has to be mended"
 
 
 def test_a_folder_is_one_companys(tmp_path: Path) -> None:
@@ -302,5 +303,7 @@ async def test_what_goes_wrong_with_one_company_stops_nobody_else(
     into = Onboarding(world.did, world.root, tmp_path / "companies", wait_s=1)
     rows = await onboard([unreachable, good], into, world.operator)
     assert [row.state for row in rows] == ["not ready", "ready"]
-    assert rows[0].cells()[-1]
+    wrong, step = rows[0].cells()[-2:]
+    assert "public.url has to lead to the node" in wrong
+    assert "again" in step
     assert json.dumps([f.to_json() for row in rows for f in row.findings])
