@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from connector.dataplane.recent import Recent
+from connector.dataplane.recent import Recent, SingleFlight
 from connector.dataplane.source import Prepared, Reader, Source
 from connector.dataplane.tokens import AccessClaims, AccessTokens
 from connector.exchange.ports import Clock, Commit, Store, Tx
@@ -110,6 +110,8 @@ class Gate:
         self._open: Recent[str, Access] = Recent(MEMORY, forgotten=self._close)
         self._by: dict[_Key, set[Access]] = {}
         self._loads: list[set[_Key]] = []
+        self._readings: SingleFlight[tuple[int, str, AccessClaims], Access] = SingleFlight()
+        self._commits = 0
         store.listen(self._committed)
 
     async def admit(self, authorization: str | None) -> Access:
@@ -123,7 +125,7 @@ class Gate:
         claims = self._tokens.verify(token)
         access = self._current(claims.transfer_id, claims)
         if access is None:
-            access = await self._load(
+            access = await self._read(
                 claims.transfer_id, claims, lambda tx: behind(tx, claims, self._sources, self._clock.now())
             )
         return access
@@ -146,7 +148,7 @@ class Gate:
     async def again(self, access: Access) -> Access:
         """The access as it is now, for a stream under way. Raise PeerError 403 if it is over."""
         name, claims = access.name, access.claims
-        return self._current(name, claims) or await self._load(name, claims, access.read)
+        return self._current(name, claims) or await self._read(name, claims, access.read)
 
     async def still(self, access: Access) -> Access:
         """The access if it holds, else as it is now: for what was opened and took its time. Raise PeerError 403."""
@@ -159,6 +161,10 @@ class Gate:
         known = access.claims
         same = known is claims or (known.opened_at, known.consumer_id) == (claims.opened_at, claims.consumer_id)
         return access if same and known.agreement_id == claims.agreement_id else None
+
+    async def _read(self, name: str, claims: AccessClaims, read: Load) -> Access:
+        """Load once for all who ask at the same time, unless a commit came between: what it changed may be theirs."""
+        return await self._readings.do((self._commits, name, claims), lambda: self._load(name, claims, read))
 
     async def _load(self, name: str, claims: AccessClaims, read: Load) -> Access:
         """Read what stands behind the claims; remember it unless a commit touched it meanwhile."""
@@ -191,6 +197,7 @@ class Gate:
 
     def _committed(self, commit: Commit) -> None:
         """Drop what a commit touched. A message about a transfer counts as well: ours are promised before the event."""
+        self._commits += 1
         touched: set[_Key] = {("transfer", message.topic) for message in commit.messages if message.kind == "transfer"}
         for name in commit.changed:  # by another replica
             touched |= {("transfer", name), ("agreement", name), ("asset", name)}

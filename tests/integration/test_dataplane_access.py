@@ -8,11 +8,13 @@ import pytest
 from aiohttp import ClientError, web
 from structlog.testing import capture_logs
 
+from connector.dataplane.access import Access
 from connector.dataplane.tokens import AccessTokens
 from connector.exchange.records import Asset, BusinessPartner
 from connector.identity.keys import SigningKey
 from connector.policy.circumstances import ProvenCredential
 from connector.policy.model import Constraint, Policy, Rule
+from connector.protocol.errors import PeerError
 from connector.protocol.transfer import Event, State
 from connector.storage.connection import Unavailable
 from tests.unit.dataplane_world import (
@@ -89,6 +91,31 @@ async def test_a_hundred_requests_read_the_store_once() -> None:
         for _ in range(100):
             assert await status(world) == 200
         assert world.store.reads == before + 1
+
+
+async def test_requests_at_the_same_time_read_the_store_once() -> None:
+    async with running() as world:
+        await world.open({"type": "HttpData", "baseUrl": "https://backend.example"})
+        before = world.store.reads
+        opened = await asyncio.gather(*(world.plane.gate.admit(world.token) for _ in range(20)))
+        assert world.store.reads == before + 1
+        assert {id(access) for access in opened} == {id(opened[0])}
+
+
+async def test_who_asks_after_a_commit_gets_nothing_that_was_read_before_it() -> None:
+    async with running() as world:
+        await world.open({"type": "HttpData", "baseUrl": "https://backend.example"})
+        later: list[asyncio.Task[Access]] = []
+
+        async def revoke_and_ask() -> None:
+            await world.revoke()
+            later.append(asyncio.create_task(world.plane.gate.admit(world.token)))
+            await asyncio.sleep(0)  # it asks while the older reading is under way
+
+        world.store.meanwhile = revoke_and_ask
+        await world.plane.gate.admit(world.token)
+        with pytest.raises(PeerError, match="revoked"):
+            await later[0]
 
 
 async def test_what_other_processes_commit_is_seen_within_seconds() -> None:
