@@ -5,7 +5,9 @@ Neither the aspect model nor the regulation says which JSON member belongs to wh
 and gathers them in groups, which are disclosed as one; what stands below a field belongs to it, lists are never cut.
 
 A member that the map does not name has no class, and nothing without a class ever leaves: `split` tells it apart, the
-publisher is told, and `project` leaves it out whatever else is said.
+publisher is told, and `project` leaves it out whatever else is said. What stands inside a field has the field's class
+because the aspect model says what that is; of a member that the model does not know nobody has said who may see it, so
+`schema_without` lets none pass, however deep.
 """
 
 import json
@@ -144,14 +146,26 @@ def class_map() -> ClassMap:
 def schema_without(schema: Mapping[str, Any], withheld: Iterable[str]) -> dict[str, Any]:
     """The JSON Schema of an aspect for a reader from whom fields are withheld.
 
-    Everything is as strict as before, but a withheld field must not be there, and what is empty without it may be
-    missing. So a view that fits shows nothing wrong and nothing withheld, and lacks nothing that it is to show.
+    Everything is as strict as before, but a withheld field must not be there, what is empty without it may be missing,
+    and objects have no members that the schema does not name. So a view that fits shows nothing wrong, nothing withheld
+    and nothing unknown, and lacks nothing that it is to show.
     """
     hidden: Tree = {}
     for place in withheld:
         _plant(hidden, place)
     changed, _ = _relaxed(schema, hidden, schema)
-    return changed
+    closed: dict[str, Any] = _closed(changed)
+    return closed
+
+
+def _closed(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
+    """A copy in which objects have only members that they name. No Entity of an aspect with a class map is extended."""
+    if isinstance(node, list):
+        return [_closed(part) for part in node]
+    if not isinstance(node, Mapping):
+        return node
+    open_here = node.get("type") != "object" or "properties" not in node or "allOf" in node
+    return {name: _closed(part) for name, part in node.items()} | ({} if open_here else {"additionalProperties": False})
 
 
 def _relaxed(node: Mapping[str, Any], hidden: Tree, root: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:

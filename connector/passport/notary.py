@@ -106,6 +106,8 @@ class KeyNotary(Notary):
         found = classes.split(passport)
         if found.unknown:
             raise Invalid("this member is no part of the aspect model: it has no disclosure class", found.unknown[0])
+        if faults := view_faults(about.aspect, passport, frozenset(classes.classes), self._registry):
+            raise Invalid(f"nobody has said who may see this: {faults[0].message}", faults[0].pointer)
         body = canonical(passport)
         size = sdjwt.SALT_BYTES
         chance = secrets.token_bytes(size * len(classes.groups))  # one call to the system, not one for each group

@@ -282,6 +282,8 @@ async def test_a_bundle_cannot_be_replayed_into_another_contract(nodes: World) -
         (lambda p: p["safety"].update(dismantling=[]), "/passport/safety/dismantling"),
         (lambda p: p["identification"].update(category="SLI"), "/passport/identification/category"),
         (lambda p: p.update(secret={"recipe": 1}), "/passport/secret"),
+        (lambda p: p["materials"]["active"]["nickel"].update(supplier="secret"), "/passport/materials/active/nickel"),
+        (lambda p: p["safety"]["dismantling"][0].update(price=1), "/passport/safety/dismantling/0"),
     ],
 )
 async def test_a_passport_that_is_not_right_is_refused_with_the_place(

@@ -10,6 +10,7 @@ from connector.passport.disclosure import COMMERCIAL, ClassMap, Group, assemble,
 from connector.passport.views import read_classes, view_faults
 from connector.protocol.errors import Invalid
 from connector.semantics.registry import bundled, data_folder
+from connector.semantics.validation import faults
 from tests.unit.passport_world import passport
 
 MAP = class_map()
@@ -167,6 +168,24 @@ class TestTheSchemaOfAView:
     def test_with_all_classes_it_is_the_official_schema(self) -> None:
         assert schema_without(SCHEMA, MAP.withheld(MAP.classes))["required"] == SCHEMA["required"]
         assert view_faults(MAP.aspect, passport(), frozenset(MAP.classes), bundled()) == ()
+
+    def test_a_member_that_the_model_does_not_know_makes_no_view_however_deep(self) -> None:
+        """What stands inside a public field would be public, and nobody has said that it may."""
+        open_ended = {
+            "materials/active/nickel",
+            "identification/identification/type",
+            "safety/dismantling/0",
+            "metadata",
+        }
+        for place in open_ended:
+            view = MAP.project(passport(), MAP.classes)
+            inner: Any = view
+            for step in place.split("/"):
+                inner = inner[int(step) if isinstance(inner, list) else step]
+            inner["supplier"] = "secret"
+            assert faults(MAP.aspect, view) == ()
+            (fault,) = view_faults(MAP.aspect, view, frozenset(MAP.classes), bundled())
+            assert (fault.pointer, fault.message) == (f"/{place}", "unknown member 'supplier'")
 
     def test_the_schema_that_others_use_is_not_touched(self) -> None:
         before = json.dumps(SCHEMA)
