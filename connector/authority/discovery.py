@@ -17,11 +17,11 @@ from aiohttp import web
 from connector.authority.dcp import MAX_BODY, Counter, sender_of
 from connector.authority.model import Member, PartKey, Standing
 from connector.authority.register import Tx
+from connector.authority.settings import FINDER_PATH
 from connector.http.body import read_json
 from connector.protocol.errors import Conflict, ConnectorError, PeerError
 from connector.protocol.reading import at, checked, items, obj, objects, text
 
-FINDER_PATH: Final = "/api/v1.0/administration/connectors/discovery/search"
 BPN_PATH: Final = "/api/v1.0/administration/connectors/bpnDiscovery"
 CONNECTOR_PATH: Final = "/api/administration/connectors/discovery"
 PART_TYPES: Final = ("manufacturerPartId", "mpn")

@@ -15,6 +15,7 @@ PREFIX: Final = "AUTHORITY"
 ISSUER_PATH: Final = "/issuer"
 STATUS_PATH: Final = "/status"
 DIRECTORY_PATH: Final = "/bpn-directory"
+FINDER_PATH: Final = "/api/v1.0/administration/connectors/discovery/search"
 MANAGEMENT_PATH: Final = "/management"
 _SHORTEST_KEY: Final = 8
 

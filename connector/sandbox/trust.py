@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from connector.authority.settings import FINDER_PATH
 from connector.client import Client
 from connector.client.api import Api, path
 from connector.identity.did import did_of_url
@@ -43,6 +44,7 @@ class Place:
             "identity": {"kind": "dcp"},
             "wallet": {"issuer": self.did},
             "bdrs": {"url": self.url},
+            "discovery": {"finder": self.url + FINDER_PATH, "did": self.did},
             "trusted_issuers": {self.did: ["*"]},
         }
 
