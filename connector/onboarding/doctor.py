@@ -86,12 +86,16 @@ async def diagnose(patient: Patient, *, negotiate: bool = True) -> list[Finding]
             Check("wallet address", doctor.wallet),
             Check("issuers", doctor.issuers),
             Check("clock", doctor.clock),
-            Check("credentials", doctor.credentials),
+            credentials := Check("credentials", doctor.credentials),
             Check("directory", doctor.directory),
         ]
         findings = [await examine(check, _BEYOND) for check in checks]
         if negotiate:
-            findings.append(await examine(Check("test negotiation", doctor.negotiation), _BEYOND))
+            tried = await examine(Check("test negotiation", doctor.negotiation), _BEYOND)
+            if tried.verdict is Verdict.BAD:  # the wallet learns that a credential was revoked when it is to show it
+                again = await examine(credentials, _BEYOND)
+                findings = [again if found.check == again.check else found for found in findings]
+            findings.append(tried)
         return findings
 
 
@@ -223,7 +227,9 @@ class _Doctor:
         wanted = [name for scope in read_scopes(self._config.scopes) if (name := scope.credential_type)]
         if absent := [name for name in wanted if name not in there]:
             revoked = sorted({name for c in held if c.state == "REVOKED" for name in c.types} & set(absent))
-            mend = "connector join --authority DID --invitation CODE, or set wallet.issuer and restart"
+            mend = (
+                "connector join --config FILE --authority DID --invitation file:PATH, or set wallet.issuer and restart"
+            )
             if revoked:
                 mend = f"{', '.join(revoked)} is revoked: ask the authority why"
             raise Ill(f"the wallet has no {', '.join(absent)}", mend)

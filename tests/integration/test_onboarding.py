@@ -196,7 +196,10 @@ async def test_the_test_negotiation_notices_what_was_revoked(
 ) -> None:
     async with joined(world, ports, tmp_path / "node") as (config, _):
         await world.operator.call("DELETE", f"/members/{BPN}")
-        assert verdicts(await diagnose(Patient.of(config)))["test negotiation"] == "bad"
+        findings = await diagnose(Patient.of(config))
+    assert verdicts(findings)["test negotiation"] == "bad"
+    (credentials,) = [f for f in findings if f.check == "credentials"]
+    assert "is revoked: ask the authority why" in credentials.mend
 
 
 async def test_a_clock_that_is_wrong_is_noticed(world: AuthorityWorld, ports: Ports, tmp_path: Path) -> None:
