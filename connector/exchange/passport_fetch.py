@@ -55,7 +55,7 @@ async def receive(node: Node, transfer_id: str) -> Received:
     )
     model = await fetch.check_model(node, edr, plain)
     verification = await node.notary.verify(plain.body, plain.headers, signer=edr.provider_id, model=model)
-    report = node.notary.judge(bundle, issuer=edr.provider_id, now=node.clock.now())
+    report = node.notary.judge(bundle, passport_id=edr.asset_id, issuer=edr.provider_id, now=node.clock.now())
     return Received(bundle, verification, model, report)
 
 

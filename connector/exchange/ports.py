@@ -442,8 +442,11 @@ class Notary(Protocol):
         """The DID document that keys of `did` are found in. Raise PeerError or Unreachable."""
         ...
 
-    def judge(self, bundle: Bundle, *, issuer: str, now: int) -> Report:
-        """Judge a passport that was fetched just now, by the keys of the DID document in it. Never raises."""
+    def judge(self, bundle: Bundle, *, passport_id: str, issuer: str, now: int) -> Report:
+        """Judge a passport that was fetched just now, by the keys of the DID document in it. Never raises.
+
+        passport_id, issuer: which one was asked for, and of whom.
+        """
         ...
 
 

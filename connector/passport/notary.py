@@ -132,10 +132,13 @@ class KeyNotary(Notary):
         return await self._find_document(did)
 
     @override
-    def judge(self, bundle: Bundle, *, issuer: str, now: int) -> Report:
+    def judge(self, bundle: Bundle, *, passport_id: str, issuer: str, now: int) -> Report:
         def resolve(kid: str) -> signature.VerificationKey:
             if self._read_keys is None:
                 raise Invalid("this node reads no DID documents")
             return self._read_keys(bundle.did_document)(kid)
 
-        return verify(bundle, resolve, issuer=issuer, fresh=lambda issued: abs(issued - now // 1000) <= FRESH_S)
+        def fresh(issued: int) -> bool:
+            return abs(issued - now // 1000) <= FRESH_S
+
+        return verify(bundle, resolve, passport_id=passport_id, issuer=issuer, fresh=fresh)

@@ -124,16 +124,22 @@ class Report:
 
 
 def verify(
-    bundle: Bundle, resolve: Resolve, *, issuer: str | None = None, fresh: Callable[[int], bool] | None = None
+    bundle: Bundle,
+    resolve: Resolve,
+    *,
+    passport_id: str | None = None,
+    issuer: str | None = None,
+    fresh: Callable[[int], bool] | None = None,
 ) -> Report:
     """Judge a bundle; never raises for what is in it.
 
-    issuer: the DID that is expected to have signed. fresh: judges the time (in seconds) of a presentation that was
-    asked for just now; left out for a file, whose presentation is of when it was fetched.
+    passport_id: which passport was asked for. issuer: the DID that is expected to have signed. fresh: judges the time
+    (in seconds) of a presentation that was asked for just now; left out for a file, whose presentation is of when it
+    was fetched.
     """
     checks: dict[str, Check] = {}
     fetched_s = bundle.fetched_at // 1000
-    credential = _proven(checks, bundle, resolve)
+    credential = _proven(checks, bundle, resolve, passport_id)
     if credential is not None:
         checks["issuer"] = _issuer(credential, issuer or str(bundle.did_document.get("id")))
     good = fresh or (lambda issued: abs(issued - fetched_s) <= _CLOCKS_APART_S)
@@ -145,7 +151,7 @@ def verify(
 _CLOCKS_APART_S: Final = 300
 
 
-def _proven(checks: dict[str, Check], bundle: Bundle, resolve: Resolve) -> Credential | None:
+def _proven(checks: dict[str, Check], bundle: Bundle, resolve: Resolve, passport_id: str | None) -> Credential | None:
     latest = bundle.fetched_at // 1000 + _CLOCKS_APART_S
     try:
         found = Credential.read(bundle.presentation, resolve, lambda issued: issued <= latest)
@@ -154,9 +160,11 @@ def _proven(checks: dict[str, Check], bundle: Bundle, resolve: Resolve) -> Crede
         return None
     about = found.about
     detail = f"version {about.version} of {about.passport_id}, signed with {found.kid}"
-    checks["credential"] = Check(
-        ok=True, detail=f"{detail}; {len(found.shown)} fields shown, {len(found.hidden)} hidden"
-    )
+    if passport_id not in (None, about.passport_id):
+        checks["credential"] = Check(ok=False, detail=f"{detail}; asked for was {passport_id}")
+    else:
+        shown = f"{len(found.shown)} fields shown, {len(found.hidden)} hidden"
+        checks["credential"] = Check(ok=True, detail=f"{detail}; {shown}")
     return found
 
 

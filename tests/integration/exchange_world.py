@@ -350,7 +350,7 @@ class NoProof(Notary):
         raise AssertionError("there are no passports here")
 
     @override
-    def judge(self, bundle: Bundle, *, issuer: str, now: int) -> Report:
+    def judge(self, bundle: Bundle, *, passport_id: str, issuer: str, now: int) -> Report:
         raise AssertionError("there are no passports here")
 
 

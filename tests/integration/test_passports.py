@@ -15,6 +15,7 @@ import pytest
 from typing_extensions import override
 
 from connector.client import ApiError, For, template
+from connector.dataplane import passports as passport_source
 from connector.demo_data import PASSPORT_SEMANTIC_ID, passports
 from connector.exchange import passport_views
 from connector.exchange import passports as passports_module
@@ -245,6 +246,20 @@ async def test_a_new_version_is_served_to_who_has_an_agreement_and_names_the_one
     kept = await maker.passports.get(identifier())
     assert [version["version"] for version in kept["versions"]] == [2, 1]
     assert (await maker.passports.get(identifier(), version=1))["passport"] == passport()
+
+
+async def test_the_passport_of_another_battery_is_no_answer_however_well_it_is_signed(
+    nodes: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for doc in passports()[:2]:
+        await nodes[MAKER].client.passports.publish(doc, nodes.offers)
+    other = str(passports()[1]["metadata"]["passportIdentifier"])
+    monkeypatch.setattr(passport_source, "newest", lambda tx, _: passport_views.newest(tx, other))
+    got = await nodes.fetch(OEM, serial())
+    failed = {name: check["detail"] for name, check in got["report"]["checks"].items() if not check["ok"]}
+    assert (got["ok"], set(failed)) == (False, {"credential"})
+    assert f"of {other}" in failed["credential"]
+    assert f"asked for was {identifier()}" in failed["credential"]
 
 
 async def test_one_flipped_byte_is_caught_and_named(nodes: World) -> None:

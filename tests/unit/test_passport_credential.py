@@ -210,6 +210,14 @@ def test_what_does_not_hold_is_named(changed: dict[str, Any], check: str) -> Non
     assert not report.ok
 
 
+def test_a_passport_that_was_not_asked_for_is_named() -> None:
+    assert verify(bundle(), KEYS, passport_id=PASSPORT_ID).ok
+    report = verify(bundle(), KEYS, passport_id="urn:uuid:another")
+    assert [name for name, check in report.checks.items() if not check.ok] == ["credential"]
+    assert f"of {PASSPORT_ID}" in report.checks["credential"].detail
+    assert "asked for was urn:uuid:another" in report.checks["credential"].detail
+
+
 def test_keys_of_somebody_else_prove_nothing() -> None:
     report = verify(bundle(), keys_in(did_document("did:web:other.example", [OTHER])))
     assert [name for name, check in report.checks.items() if check.ok] == []
