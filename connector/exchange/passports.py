@@ -148,9 +148,10 @@ async def _attempt(
             return None
         if not same:
             tx.passports.add(version)
+        announced = before is not None and tx.assets.find(identity.passport_id) is not None
         _put_asset(node, tx, identity, version)
         definitions = tuple(_offer(node, tx, identity, offer, number) for number, offer in enumerate(offers))
-        if node.twins is not None and (offers or before is None):
+        if node.twins is not None and (offers or not announced):
             node.twins.register(tx, _twin(tx, identity, version, offers), node.clock.now())
         return Published(version, not same, complete, definitions)
 

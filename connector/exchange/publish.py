@@ -69,7 +69,7 @@ def _check(node: Node, asset: Asset) -> None:
 
 
 async def remove_asset(node: Node, asset_id: str) -> None:
-    """Withdraw an asset. Raise Conflict while an agreement or a running negotiation is about it.
+    """Withdraw an asset, of a passport the twin too. Raise Conflict while an agreement or a negotiation is about it.
 
     The agreement of a negotiation that was terminated binds nobody. What we have negotiated as a consumer is about
     another's asset, even if it has the same id.
@@ -87,6 +87,8 @@ async def remove_asset(node: Node, asset_id: str) -> None:
         tx.assets.delete(asset_id)
         if tx.payloads.find(asset_id) is not None:
             tx.payloads.delete(asset_id)
+        if node.twins is not None:
+            node.twins.withdraw(tx, asset_id)
         _emit(node, tx, "asset.deleted", asset)
 
     await node.store.run(tx)

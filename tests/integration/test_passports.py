@@ -21,6 +21,7 @@ from connector.exchange import passport_views
 from connector.exchange import passports as passports_module
 from connector.exchange.passports import PassportOffer, publish_passport
 from connector.exchange.ports import Twin, TwinRegistry, Tx
+from connector.exchange.twins import twin_id
 from connector.identity.did import keys_in
 from connector.identity.keys import SigningKey
 from connector.passport import notary
@@ -405,6 +406,26 @@ async def test_published_passports_are_announced_with_who_may_find_them(nodes: W
     assert {policy.id for policy in twin.policies} == set(policies.values())
     with pytest.raises(Invalid, match="create it first"):
         await publish_passport(node, passport(), [PassportOffer(READINGS[OEM], "gone", "gone")])
+
+
+async def test_with_the_asset_goes_the_twin_and_it_comes_back_with_it(tmp_path: Path) -> None:
+    async with world(tmp_path, MAKER, OEM) as nodes:
+        maker, store = nodes[MAKER].client, nodes[MAKER].running.node.store
+
+        async def policies() -> tuple[str, ...] | None:
+            twin = await store.read(lambda tx: tx.twins.find(twin_id(identifier())))
+            return None if twin is None else twin.policies
+
+        offers = [nodes.offer(OEM, "interest", "recycle")]
+        await maker.passports.publish(passport(), offers)
+        announced = await policies()
+        assert announced
+        await maker.assets.remove(identifier())
+        assert await policies() is None
+        await maker.passports.publish(passport())
+        assert await policies() == ()
+        await maker.passports.publish(passport(), offers)
+        assert await policies() == announced
 
 
 async def test_two_who_publish_at_once_make_two_versions(nodes: World) -> None:
