@@ -18,7 +18,7 @@ from connector.protocol.errors import Conflict
 from connector.twins.rules import PUBLIC_READABLE, AccessRule
 from connector.twins.visibility import OWNER, Reader, address_link, seen
 
-MAX_RULES: Final = 64
+MAX_RULES: Final = 256
 """Rules of one partner: each is a walk of its own in every search of that partner."""
 _SHARED: Final = 1000
 

@@ -5,8 +5,8 @@ on behind the id it ended with, which holds however many twins come and go meanw
 their digest stands in the index: a value may be longer than a database takes for a key.
 
 Rules have no rows: a rule would have as many as there are twins, and each change of it would rewrite them. Who has
-rules walks, for each, the owner's rows of the rarest id that it demands; the database looks whether the others are
-there.
+rules walks, for each, the owner's rows of the rarest id that it demands or that is looked for; the database looks
+whether the others are there, and `visibility` whether the reader sees what it looked for.
 """
 
 import hashlib
@@ -19,14 +19,12 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Select,
-    and_,
     bindparam,
     delete,
     exists,
     func,
     insert,
     literal_column,
-    or_,
     select,
 )
 from typing_extensions import override
@@ -39,13 +37,11 @@ from connector.storage.connection import Connection
 from connector.storage.fields import TWIN as TWIN_FIELDS
 from connector.storage.offers import audiences_of
 from connector.storage.repositories import TableRepository
-from connector.twins.rules import MAX_MANDATORY
+from connector.twins.rules import AccessRule
 from connector.twins.shell import AssetLink, RegisteredShell
-from connector.twins.visibility import LISTED, OWNER, OWNER_SUBJECT, Reader, links
+from connector.twins.visibility import LISTED, OWNER, OWNER_SUBJECT, Reader, finds, links
 
 _ZERO: Final[ColumnElement[int]] = literal_column("0", BigInteger())  # for SQLite a LIMIT needs an OFFSET
-_ONE: Final[ColumnElement[int]] = literal_column("1", BigInteger())
-_OWNER: Final[ColumnElement[str]] = literal_column(f"'{OWNER_SUBJECT}'", tables.TEXT)
 SHORT: Final = 1000
 """How far the rows of a link are counted to find the rarest; beyond, all are common."""
 _NOBODY: Final = IN_GROUP
@@ -89,21 +85,42 @@ class TwinTableRepository(TableRepository[RegisteredShell], TwinRepository):
     def search(
         self, reader: Reader, wanted: Sequence[AssetLink], *, after: str = "", limit: int
     ) -> list[RegisteredShell]:
-        rarest = sorted(dict.fromkeys(wanted) or [LISTED], key=lambda w: self._rows_with(reader.subjects, _digest(w)))
-        asked = _Search(reader, rarest, after, limit)
+        links_wanted = tuple(dict.fromkeys(wanted)) or (LISTED,)
+        counts = {_digest(link): self._rows_with(reader.subjects, _digest(link)) for link in links_wanted}
         found: set[str] = set()
-        for subject in reader.subjects:
-            found.update(self._walked(asked, subject, asked.digests[0]))
-        for number, rule in enumerate(reader.rules):
-            lead = min(map(_digest, rule.mandatory), key=partial(self._rows_with, OWNER.subjects))
-            found.update(self._walked(asked, OWNER_SUBJECT, lead, rule=number))
+        if all(counts.values()):
+            found.update(self._by_subjects(reader.subjects, sorted(counts, key=counts.__getitem__), after, limit))
+        if all(counts[_digest(link)] or any(rule.opens(link) for rule in reader.rules) for link in links_wanted):
+            for rule in reader.rules:
+                found.update(self._by_rule(reader, rule, links_wanted, after, limit))
         return list(self.get_many(sorted(found)[:limit]).values())
 
-    def _walked(self, asked: "_Search", subject: str, lead: str, rule: int | None = None) -> list[str]:
-        """The first twins behind the lead row that the whole search finds; with a rule, of those it applies to."""
-        shape = ("twins", len(asked.subjects), len(asked.digests), len(asked.rules), rule)
-        text = self._connection.sql.get(shape, lambda: _walk(asked, rule))
-        return [ident for (ident,) in self._connection.rows(text, asked.params | {"subject": subject, "lead": lead})]
+    def _by_subjects(self, subjects: Sequence[str], digests: Sequence[str], after: str, limit: int) -> set[str]:
+        """The first twins that have all links for one or the other of these subjects; the rarest link leads."""
+        among = _filled(subjects)
+        text = self._connection.sql.get(
+            ("twins", len(among), len(digests)), lambda: _walk(len(digests), [f"s{i}" for i in range(len(among))])
+        )
+        params: dict[str, Any] = {f"l{i}": digest for i, digest in enumerate(digests)}
+        params |= {f"s{i}": subject for i, subject in enumerate(among)} | {"after": after, "page_limit": limit}
+        return {ident for s in subjects for (ident,) in self._connection.rows(text, params | {"subject": s})}
+
+    def _by_rule(
+        self, reader: Reader, rule: AccessRule, wanted: Sequence[AssetLink], after: str, limit: int
+    ) -> set[str]:
+        """The first twins that a rule applies to and in which its reader, by whatever way, sees all links."""
+        there = [_digest(link) for link in dict.fromkeys((*rule.mandatory, *wanted))]
+        digests = _filled(sorted(there, key=partial(self._rows_with, OWNER.subjects)))
+        text = self._connection.sql.get(("twins", 1, len(digests)), lambda: _walk(len(digests), ["s0"]))
+        params: dict[str, Any] = {f"l{i}": digest for i, digest in enumerate(digests)}
+        params |= {"subject": OWNER_SUBJECT, "s0": OWNER_SUBJECT, "page_limit": limit}
+        found: set[str] = set()
+        while True:
+            idents = [ident for (ident,) in self._connection.rows(text, params | {"after": after})]
+            found.update(kept.id for kept in self.get_many(idents).values() if finds(kept, reader, wanted))
+            if len(idents) < limit or len(found) >= limit:
+                return found
+            after = idents[-1]
 
     def _rows_with(self, subjects: Sequence[str], digest: str) -> int:
         """How many rows a link has for a reader, counted up to a bound."""
@@ -136,68 +153,28 @@ def _digest(link: AssetLink) -> str:
     return hashlib.sha256(f"{link.name}\n{link.value}".encode()).hexdigest()
 
 
-class _Search:
-    """What is looked for by whom, as parameters of `_walk`: few shapes of it exist, lists are filled by repetition."""
-
-    def __init__(self, reader: Reader, wanted: Sequence[AssetLink], after: str, limit: int) -> None:
-        self.digests = [_digest(link) for link in wanted]
-        self.subjects = _filled(reader.subjects)
-        self.rules = _filled(reader.rules)
-        self.params: dict[str, Any] = {"after": after, "page_limit": limit}
-        self.params |= {f"s{i}": subject for i, subject in enumerate(self.subjects)}
-        self.params |= {f"l{i}": digest for i, digest in enumerate(self.digests)}
-        for r, rule in enumerate(self.rules):
-            needed = list(map(_digest, rule.mandatory))
-            self.params |= {f"r{r}_{i}": needed[min(i, len(needed) - 1)] for i in range(MAX_MANDATORY)}
-            self.params[f"r{r}_all"] = len(needed)
-            self.params |= {f"o{r}_{i}": int(rule.opens(link)) for i, link in enumerate(wanted)}
-
-
 def _filled(some: Sequence[T]) -> list[T]:
     """Filled up to a power of two."""
     size = 1 << (len(some) - 1).bit_length() if some else 0
     return [some[min(i, len(some) - 1)] for i in range(size)]
 
 
-def _walk(asked: _Search, rule: int | None) -> Select[str]:
-    """The twins behind one subject's rows of the lead link, in order, in which this reader sees all links wanted.
-
-    rule: the number of one that has to apply to them; without, the lead is the first of the links.
-    """
-    lead = tables.twin_link
-    conditions = [_visible(i, asked) for i in range(1 if rule is None else 0, len(asked.digests))]
-    if rule is not None:
-        conditions.append(_applies(rule))
+def _walk(digests: int, subjects: Sequence[str]) -> Select[str]:
+    """The twins of one subject with the first link, in order, that have the others too, for any of the subjects."""
+    lead, other = tables.twin_link, tables.twin_link.alias("other")
+    names: list[BindParameter[str]] = [bindparam(name) for name in subjects]
+    rest = (
+        exists().where(other.c.twin == lead.c.twin, other.c.link == bindparam(f"l{i}"), other.c.subject.in_(names))
+        for i in range(1, digests)
+    )
     return (
         select(lead.c.twin)
-        .where(lead.c.subject == bindparam("subject"), lead.c.link == bindparam("lead"), *conditions)
+        .where(lead.c.subject == bindparam("subject"), lead.c.link == bindparam("l0"), *rest)
         .where(lead.c.twin > bindparam("after"))
         .order_by(lead.c.twin)
         .limit(bindparam("page_limit"))
         .offset(_ZERO)
     )
-
-
-def _visible(number: int, asked: _Search) -> ColumnElement[bool]:
-    """Whether the twin has a link for one of the subjects, or has it and a rule that applies opens it."""
-    row = tables.twin_link.alias("other")
-    here = row.c.twin == tables.twin_link.c.twin, row.c.link == bindparam(f"l{number}")
-    names: list[BindParameter[str]] = [bindparam(f"s{i}") for i in range(len(asked.subjects))]
-    by_name = exists().where(*here, row.c.subject.in_(names))
-    if not asked.rules:
-        return by_name
-    by_rule = [and_(bindparam(f"o{r}_{number}") == _ONE, _applies(r)) for r in range(len(asked.rules))]
-    return or_(by_name, and_(exists().where(*here, row.c.subject == _OWNER), or_(*by_rule)))
-
-
-def _applies(rule: int) -> ColumnElement[bool]:
-    """Whether the twin has all that a rule demands."""
-    row = tables.twin_link.alias("needed")
-    needed: list[BindParameter[str]] = [bindparam(f"r{rule}_{i}") for i in range(MAX_MANDATORY)]
-    there = select(func.count()).where(
-        row.c.twin == tables.twin_link.c.twin, row.c.subject == _OWNER, row.c.link.in_(needed)
-    )
-    return there.scalar_subquery() == bindparam(f"r{rule}_all")
 
 
 def _count() -> Select[int]:

@@ -19,7 +19,7 @@ ids that are looked for, each of them visible to the reader. `links` says in the
 by whom; a store that keeps these rows can search for a reader without looking at anybody else's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -92,6 +92,12 @@ def seen(kept: RegisteredShell, reader: Reader) -> Shell | None:
     return Shell(shell.id, None, ids, submodels)
 
 
+def finds(kept: RegisteredShell, reader: Reader, wanted: Iterable[AssetLink]) -> bool:
+    """Whether a reader finds a twin by links: it sees the twin, and each of them."""
+    shown = seen(kept, reader)
+    return shown is not None and {LISTED, *shown.links, *_kinds(shown)}.issuperset(wanted)
+
+
 class _Look:
     """One reader's look at one twin: what has opened it."""
 
@@ -145,12 +151,16 @@ def links(kept: RegisteredShell) -> Iterator[tuple[str, AssetLink]]:
         for subject in asset_id.subjects:
             if subject != PUBLIC_READABLE or _public(asset_id):
                 found |= {(subject, asset_id.link): None, (subject, LISTED): None}
-    more = [kind_link(name, str(shell.rest[name])) for name in FILTERS if name in shell.rest]
+    more = _kinds(shell)
     if shell.global_asset_id:
         more.append(AssetLink(GLOBAL_ASSET_ID, shell.global_asset_id))
     for subject in {subject for subject, _ in found if subject != PUBLIC_READABLE}:
         found |= {(subject, link): None for link in more}
     yield from found
+
+
+def _kinds(shell: Shell) -> list[AssetLink]:
+    return [kind_link(name, str(shell.rest[name])) for name in FILTERS if name in shell.rest]
 
 
 def address_link(href: str) -> AssetLink:
