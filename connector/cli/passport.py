@@ -180,7 +180,11 @@ def verify_file(file: Path, document: Path | None, *, as_json: bool) -> None:
     """
     with refusals(as_json=as_json):
         bundle = Bundle.parse(_read(file))
-        report = verify(bundle, keys_in(bundle.did_document) if document is None else _keys(document))
+        if document is None:
+            report = verify(bundle, keys_in(bundle.did_document))
+        else:
+            issuer, keys = _keys(document)
+            report = verify(bundle, keys, issuer=issuer)
         doc = report.to_json()
         where = "the DID document in the file" if document is None else str(document)
         fetched = f"fetched {_time(bundle.fetched_at)}; keys from {where}"
@@ -228,10 +232,12 @@ def _aspect(file: Path) -> object:
     return aspect
 
 
-def _keys(file: Path) -> Resolve:
-    """The keys in a DID document of the user's own."""
+def _keys(file: Path) -> tuple[str, Resolve]:
+    """The DID, and the keys in its document, which is the user's own."""
     try:
-        return keys_in(_read(file))
+        document = _read(file)
+        keys = keys_in(document)
+        return str(document["id"]), keys
     except ConnectorError as fault:
         raise click.UsageError(f"{file} is no DID document: {fault}") from None
 

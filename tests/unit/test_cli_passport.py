@@ -55,8 +55,10 @@ class TestVerify:
         assert "/performance/dynamic/fullCycles/value" in done.output
 
     def test_keys_may_come_from_elsewhere(self, kept: Path, tmp_path: Path) -> None:
+        assert f"issued by {MAKER}, by the word of this file" in run("verify", kept).output.splitlines()[1]
         right = write(tmp_path / "did.json", did_document(MAKER, [KEY]))
-        assert run("verify", kept, "--key", right).exit_code == 0
+        done = run("verify", kept, "--key", right)
+        assert (done.exit_code, done.output.splitlines()[1]) == (0, f"ok     issuer: issued by {MAKER}")
         wrong = write(tmp_path / "other.json", did_document("did:web:other.example", [OTHER]))
         done = run("verify", kept, "--key", wrong)
         assert done.exit_code == 1
