@@ -13,6 +13,7 @@ from connector.client import Client
 from connector.policy.parse import parse_policy
 from connector.policy.templates import template_policy, templates
 from connector.policy.validation import departures, faults
+from connector.protocol.errors import NotFound
 
 SCOPES = ("catalog", "negotiation", "transfer", "monitor")
 
@@ -47,7 +48,10 @@ def check_policy(source: str, *, as_json: bool) -> None:
     policy that names the profile is refused for them by a node.
     """
     with refusals(as_json=as_json):
-        read = parse_policy(_document(source) or template_policy(source))
+        document = _document(source)
+        if document is None:
+            raise NotFound(f"{source} is neither a file nor a template (connector policy templates lists these)")
+        read = parse_policy(document)
         wrong, advice = ([fault.text for fault in found(read)] for found in (faults, departures))
     lines = [*(f"error   {text}" for text in wrong), *(f"advice  {text}" for text in advice)]
     doc = {"isValid": not wrong, "errors": wrong, "advice": advice}
@@ -56,7 +60,9 @@ def check_policy(source: str, *, as_json: bool) -> None:
 
 @policy.command("explain")
 @click.argument("source", metavar="POLICY")
-@click.option("--for", "counterparty", help="The counterparty's participant id; what the node knows of it counts.")
+@click.option(
+    "--for", "counterparty", help="The counterparty's participant id, or its BPN; what the node knows of it counts."
+)
 @click.option("--bpn", help="Its business partner number.  [default: what is proven, else the directory's]")
 @click.option("--group", "groups", multiple=True, help="A group it is in, in place of those it is in. Repeatable.")
 @click.option(

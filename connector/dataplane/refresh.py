@@ -21,6 +21,8 @@ from connector.protocol.errors import Conflict, Unreachable
 log = structlog.get_logger()
 MARGIN_MS: Final = 60_000
 """Refreshed so long before the end, or in the last fifth of a shorter life."""
+_THEIR_FAULT: Final = 500
+"""An answer from here on may be another one next time."""
 _HEADERS: Final = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 
 
@@ -42,7 +44,8 @@ async def refresh(edr: Edr, identity: Identity, wire: Wire, clock: Clock) -> Edr
     sent_at = clock.now()
     answer = await wire.send("POST", url, headers={**_HEADERS, "Authorization": assertion}, body=form.encode())
     if answer.status != 200:  # noqa: PLR2004 - HTTP
-        raise Unreachable(f"the provider refused to refresh the token: it answered {answer.status}")
+        step = "; if that stays so, start a new transfer under the agreement" if answer.status < _THEIR_FAULT else ""
+        raise Unreachable(f"the provider refused to refresh the token: it answered {answer.status}{step}")
     return _renewed(edr, answer.json(), sent_at)
 
 

@@ -31,6 +31,7 @@ _NUMBERS: Final = ("bpn", "holderIdentifier")
 class Question:
     """Who asks for what, when. None: what this node knows, or now; `agreed_at` None: there is no agreement yet.
 
+    participant_id: or a BPN that the directory knows.
     policy: itself, or the id of a policy definition. used: transfers that there have been under the agreement.
     """
 
@@ -57,7 +58,8 @@ class Answer:
 
 async def explain(node: Node, question: Question) -> Answer:
     """Judge. Raise NotFound if there is no policy of that id."""
-    ident, credentials = question.participant_id, question.credentials
+    ident = await node.directory.find(question.participant_id) or question.participant_id
+    credentials = question.credentials
     if credentials is None:
         credentials = await node.identity.shown(ident)
     bpn = question.bpn or _number(credentials) or node.directory.bpn_of(ident)

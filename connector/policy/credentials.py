@@ -83,6 +83,8 @@ def _shown(kind: str, circumstances: Circumstances) -> Finding:
         return Finding(truth=True, found=f"by a {kind} of {credential.issuer}")
     if circumstances.scope == "monitor" and not circumstances.counterparty.credentials:
         return Finding(None, "it was checked when the counterparty last proved who it is", waived="earlier")
+    if any(kind in credential.types for credential in circumstances.counterparty.credentials):
+        return Finding(None, f"the {kind} that the counterparty shows has ended")
     return Finding(None, f"the counterparty shows no {kind}")
 
 

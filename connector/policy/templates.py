@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, Final
 
 from connector.policy.vocabulary import data_file
+from connector.protocol.errors import NotFound
 
 _INDEX: Final = "offer-templates.json"
 
@@ -27,5 +28,8 @@ def templates() -> tuple[Template, ...]:
 
 def template_policy(name: str) -> dict[str, Any]:
     """The policy of a template, as JSON; a fresh copy. Raise NotFound if there is no such template."""
+    known = [template.name for template in templates()]
+    if name not in known:
+        raise NotFound(f"there is no policy template {name}; there are {', '.join(known)}")
     policy: dict[str, Any] = json.loads(data_file(f"offer-{name}.json").read_bytes())
     return policy

@@ -66,6 +66,11 @@ def test_templates_and_checks_need_no_node(options: list[str]) -> None:
         assert '"permission"' in one.stdout
         assert CliRunner().invoke(main, ["policy", "check", template.name, *options]).exit_code == 0
     assert CliRunner().invoke(main, ["policy", "templates", "nonesuch", *options]).exit_code == 1
+    for asked in ("templates", "check"):
+        refused = CliRunner().invoke(main, ["policy", asked, "nonesuch"])
+        assert refused.exit_code == 1
+        assert "nonesuch" in refused.stderr
+        assert "reinstall" not in refused.stderr
 
 
 def test_a_policy_that_nobody_can_check_ends_with_1(tmp_path: Path) -> None:

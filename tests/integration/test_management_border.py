@@ -30,6 +30,12 @@ async def test_wrong_key_is_401_everywhere(here: World, key: str, path: str) -> 
 async def test_missing_key_is_401(here: World) -> None:
     async with here.session.get(here.listener.url + "/management/v3/assets/x") as response:
         assert response.status == 401
+        assert "send the API key in the header X-Api-Key" in await response.text()
+
+
+async def test_a_wrong_key_is_called_wrong_and_not_missing(here: World) -> None:
+    reply = await here.call("POST", "/v3/assets/request", X_Api_Key="the-operators-kez")
+    assert reply.error["message"].startswith("the API key in the header X-Api-Key is not the one")
 
 
 async def test_right_key_meets_404_for_unknown_paths_and_405_for_unknown_methods(here: World) -> None:

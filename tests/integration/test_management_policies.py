@@ -103,6 +103,12 @@ async def test_pasted_credentials_bring_a_number_and_end(here: World) -> None:
     assert (told["permitted"], told["bpn"]) == (False, "BPNL0000000OTHER")
     late = await ask(here, policy=MEMBERS, counterPartyId=THEIRS, credentials=[MEMBERSHIP], at="2999-01-01T00:00:00Z")
     assert late["permitted"] is False
+    assert "the MembershipCredential that the counterparty shows has ended" in late["reason"]
+
+
+async def test_a_partner_may_be_named_by_its_number(here: World) -> None:
+    told = await ask(here, policy=MEMBERS, counterPartyId=THEIR_BPN, credentials=["MembershipCredential"])
+    assert (told["permitted"], told["counterPartyId"], told["bpn"]) == (True, THEIRS, THEIR_BPN)
 
 
 async def test_a_kept_policy_is_explained_by_its_id(here: World) -> None:

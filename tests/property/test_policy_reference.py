@@ -166,9 +166,12 @@ def test_an_explanation_says_what_an_exchange_would_say(
         definition = PolicyDefinition("p", 1, policy)
         return fn(SimpleNamespace(partners=Partners(kept), policies=SimpleNamespace(get=lambda _: definition)))
 
+    async def find(_: str) -> None:
+        """It is no BPN."""
+
     node: Any = SimpleNamespace(
         identity=SimpleNamespace(shown=shown),
-        directory=SimpleNamespace(bpn_of=lambda _: world.bpn),
+        directory=SimpleNamespace(bpn_of=lambda _: world.bpn, find=find),
         store=SimpleNamespace(read=read),
         clock=SimpleNamespace(now=lambda: AGREED_AT),
     )

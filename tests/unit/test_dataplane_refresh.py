@@ -117,6 +117,7 @@ async def test_a_provider_that_gives_no_token_is_unreachable(status: int, body: 
     with pytest.raises(Unreachable) as error:
         await once(Provider(body, status), edr())
     assert not {"r1", "old", "assertion"} & set(error.value.reason.split())
+    assert ("start a new transfer" in error.value.reason) is (status in (302, 401))
 
 
 async def test_a_reference_without_refresh_token_cannot_be_refreshed() -> None:

@@ -474,7 +474,9 @@ def test_a_credential_that_has_ended_is_none() -> None:
     governed = permit(triple("FrameworkAgreement", "eq", "DataExchangeGovernance"))
     party = Counterparty("did:web:us", US, {}, (GOVERNANCE,))
     assert permitted(governed, Circumstances("transfer", party, NOON + DAY - 1))
-    assert not permitted(governed, Circumstances("transfer", party, NOON + DAY))
+    late = Circumstances("transfer", party, NOON + DAY)
+    assert not permitted(governed, late)
+    assert "the DataExchangeGovernanceCredential that the counterparty shows has ended" in reason(governed, late)
 
 
 def test_while_an_agreement_runs_only_what_can_be_judged_denies() -> None:

@@ -45,7 +45,8 @@ def guard(api_key: str, door: Door | None = None) -> Middleware:
 
         async def compare() -> None:
             if not hmac.compare_digest(given, expected):
-                raise PeerError(401, f"send the API key in the header {KEY_HEADER}")
+                wrong = f"the API key in the header {KEY_HEADER} is not the one of this program's settings"
+                raise PeerError(401, wrong if given else f"send the API key in the header {KEY_HEADER}")
 
         await counting.proven(request, KEY_HEADER, compare)
         return await handler(request)
