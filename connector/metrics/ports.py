@@ -95,17 +95,18 @@ class CountedSource(Source):
     def prepare(self, tx: Tx, asset: Asset, reader: Reader) -> Prepared:
         prepared = self._inner.prepare(tx, asset, reader)
 
-        return replace(prepared, open=lambda ask: _CountedCall(prepared.open(ask), ask, self._name, self._metrics))
+        return replace(prepared, open=lambda ask: _CountedCall(prepared, ask, self._name, self._metrics))
 
 
 class _CountedCall(AbstractAsyncContextManager[Content]):
     """One request to a source, counted with its bytes."""
 
-    __slots__ = ("_ask", "_inner", "_metrics", "_name", "_read")
+    __slots__ = ("_ask", "_inner", "_metrics", "_name", "_prepared", "_read")
+    _inner: AbstractAsyncContextManager[Content]
     _read: Callable[[], Awaitable[bytes]]
 
-    def __init__(self, inner: AbstractAsyncContextManager[Content], ask: Ask, name: str, metrics: Metrics) -> None:
-        self._inner = inner
+    def __init__(self, prepared: Prepared, ask: Ask, name: str, metrics: Metrics) -> None:
+        self._prepared = prepared
         self._ask = ask
         self._name = name
         self._metrics = metrics
@@ -114,6 +115,7 @@ class _CountedCall(AbstractAsyncContextManager[Content]):
     async def __aenter__(self) -> Content:
         status = "failed"
         try:
+            self._inner = self._prepared.open(self._ask)
             content = await self._inner.__aenter__()
             status = f"{content.status // 100}xx"
         finally:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from prometheus_client.parser import text_string_to_metric_families
 from typing_extensions import override
 
-from connector.dataplane.source import Ask, Content, Prepared, Reader, Source
+from connector.dataplane.source import Ask, Content, Prepared, Reader, Source, only_read
 from connector.exchange.ports import Commit, Tx
 from connector.exchange.records import Asset, Entry, Happened, Negotiation, Outgoing, Transfer
 from connector.exchange.strategy import AutomaticTransfer, TransferView
@@ -26,7 +26,7 @@ from connector.policy.circumstances import Circumstances, Counterparty
 from connector.policy.evaluate import evaluate
 from connector.policy.model import Constraint, Policy, Rule
 from connector.protocol import transfer
-from connector.protocol.errors import Unreachable
+from connector.protocol.errors import PeerError, Unreachable
 from connector.protocol.process import Role
 from tests.unit.storage_records import a_message, a_negotiation, a_transfer, asset
 
@@ -277,4 +277,25 @@ async def test_a_source_that_cannot_be_opened_is_counted_as_failed() -> None:
     metrics = Metrics()
     with pytest.raises(Unreachable):
         await fetched(metrics, None)
+    assert told(metrics, "connector_data_requests_total", source="File", status="failed") == 1
+
+
+class ReadOnly(Source):
+    """A source that looks at a request before it opens anything."""
+
+    @override
+    def prepare(self, tx: Tx, asset: Asset, reader: Reader) -> Prepared:
+        def opened(ask: Ask) -> AbstractAsyncContextManager[Content]:
+            only_read(ask)
+            return nullcontext(Content(200, CIMultiDict()))
+
+        return Prepared(opened)
+
+
+async def test_a_request_that_a_source_refuses_is_counted_as_failed() -> None:
+    metrics = Metrics()
+    prepared = CountedSource(ReadOnly(), "File", metrics).prepare(cast("Tx", None), asset(), Reader(None, "a-1"))
+    with pytest.raises(PeerError):
+        async with prepared.open(Ask("DELETE")):
+            pass
     assert told(metrics, "connector_data_requests_total", source="File", status="failed") == 1
