@@ -115,7 +115,9 @@ class _Search:
         """The passport, from this provider."""
         registry = await self._registry(did)
         try:
-            shell, submodel = await self._pulls.through(registry, lambda ident: self._twin(ident, links), self._steps)
+            shell, submodel = await self._pulls.through(
+                registry, lambda ident: self._proven(registry, ident, links), self._steps
+            )
         except Unreachable:
             self._registries.pop(did, None)  # it may be somewhere else by now
             raise
@@ -167,6 +169,20 @@ class _Search:
                 self._steps.append(f"the registry of {did} is {dataset.id} at {peer.address}")
                 return self._registries[did]
         raise NotFound(f"{did} shows this node no registry of digital twins", value=did)
+
+    async def _proven(
+        self, registry: Offered, transfer_id: str, links: tuple[AssetLink, ...]
+    ) -> tuple[Shell, Submodel]:
+        """The twin; looked for again after a message if it is not there.
+
+        A registry judges us by the credentials that we have shown last. A token shows none, a message of the protocol
+        does: so one that binds nobody is sent, in case that we can prove more by now.
+        """
+        try:
+            return await self._twin(transfer_id, links)
+        except NotFound:
+            await catalog.ask_dataset(self._node, registry.peer, registry.asset_id)
+            return await self._twin(transfer_id, links)
 
     async def _twin(self, transfer_id: str, links: tuple[AssetLink, ...]) -> tuple[Shell, Submodel]:
         """The twin in the registry behind a running transfer, and its passport."""

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from connector.client import For
-from connector.exchange import twin_readers
-from connector.exchange.twins import twin_id
+from connector.client import ApiError, For
+from connector.exchange import catalog, twin_readers
+from connector.exchange.node import Node
+from connector.exchange.records import Peer
+from connector.exchange.twins import REGISTRY, twin_id
 from connector.twins.calls import write_id
 from tests.integration.passport_world import MAKER, OEM, RECYCLER, World, world
-from tests.integration.test_twins import IDENT, LINKS, PASSPORT, Registry, owned, reading, subject
+from tests.integration.test_twins import CODE, IDENT, LINKS, PASSPORT, Registry, owned, reading, subject
 
 RULES = "/access-controls/rules"
 FIND = "/lookup/shellsByAssetLink"
@@ -47,6 +49,28 @@ async def test_members_of_a_group_find_the_twin_from_the_moment_they_are_in_it(n
         assert keys == {nodes[RECYCLER].bpn}
         await maker.api.put("/v3/business-partner-groups", member | {"groups": []})
         assert await finds(registry) == []
+
+
+async def test_who_finds_nothing_shows_what_it_can_prove_and_looks_again(
+    nodes: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The catalog request is what shows credentials; here it is what makes the operator put the reader into a group."""
+    maker, bpn = nodes[MAKER].client, nodes[OEM].bpn
+    asks = {"leftOperand": "BusinessPartnerGroup", "operator": "isAnyOf", "rightOperand": ["repairers"]}
+    policy = {"permission": [{"action": "use", "constraint": [asks]}]}
+    await maker.passports.publish(PASSPORT, [For("interest", "recycle", policy, policy)])
+    with pytest.raises(ApiError, match="no twin that we may see"):
+        await nodes[OEM].client.find(CODE, provider=nodes[MAKER].did)
+    asked = catalog.ask_dataset
+
+    async def proving(node: Node, peer: Peer, asset_id: str) -> bytes:
+        if asset_id == REGISTRY:
+            await maker.api.post("/v3/business-partner-groups", {"@id": bpn, "groups": ["repairers"]})
+        return await asked(node, peer, asset_id)
+
+    monkeypatch.setattr(catalog, "ask_dataset", proving)
+    found = await nodes[OEM].client.find(CODE, provider=nodes[MAKER].did)
+    assert found.fetched.ok
 
 
 async def test_published_again_for_others_the_twin_is_theirs_alone(nodes: World) -> None:
