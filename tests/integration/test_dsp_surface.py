@@ -335,17 +335,18 @@ def tampered(token: str, part: int) -> str:
     return ".".join(parts)
 
 
-BAD: dict[str, Callable[[Did], str]] = {
-    "for another": lambda them: them.token(audience="did:web:other.test"),
-    "expired": lambda them: them.token(late_s=120),
-    "from the future": lambda them: them.token(late_s=-120),
-    "tampered signature": lambda them: tampered(them.token(), 2),
-    "tampered claims": lambda them: tampered(them.token(), 1),
-    "no signature": lambda them: ".".join([*them.token().split(".")[:2], ""]),
-    "foreign key": lambda them: them.token(SigningKey.generate(them.did)),
-    "mock": lambda _: mock_token(THEM),
-    "rubbish": lambda _: "Bearer rubbish.b.c",
+BAD: dict[str, tuple[Callable[[Did], str], str]] = {
+    "for another": (lambda them: them.token(audience="did:web:other.test"), "not for this participant"),
+    "expired": (lambda them: them.token(late_s=120), "has expired"),
+    "from the future": (lambda them: them.token(late_s=-120), "in the future"),
+    "tampered signature": (lambda them: tampered(them.token(), 2), "not by the key it names"),
+    "tampered claims": (lambda them: tampered(them.token(), 1), ""),
+    "no signature": (lambda them: ".".join([*them.token().split(".")[:2], ""]), "not by the key it names"),
+    "foreign key": (lambda them: them.token(SigningKey.generate(them.did)), "not in the sender's DID document"),
+    "mock": (lambda _: mock_token(THEM), "not a signed JWT"),
+    "rubbish": (lambda _: "Bearer rubbish.b.c", "not a signed JWT"),
 }
+"""Tokens, and what the log says of each."""
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -353,10 +354,14 @@ async def test_a_bad_token_opens_nothing(proven: Did, name: str) -> None:
     us = proven.us
     offer = await us.publish()
     before = await us.everything()
-    token = BAD[name](proven)
-    refused = await us.post(
-        "/negotiations/request", us.request(us.offer(offer)), as_=None, headers={"Authorization": token}
-    )
+    bad, reason = BAD[name]
+    token = bad(proven)
+    with capture_logs() as logs:
+        refused = await us.post(
+            "/negotiations/request", us.request(us.offer(offer)), as_=None, headers={"Authorization": token}
+        )
+    (line,) = [line for line in logs if line["event"] == "request refused"]
+    assert reason in line["reason"]
     assert (refused.status, refused.doc["@type"]) == (401, NEGOTIATION)
     assert token.split(".")[0] not in refused.told
     assert await us.everything() == before
