@@ -7,6 +7,9 @@ partners on to what they may see (`exchange.find`).
 Whatever stands in a passport is text here: it is escaped, the page has no script, takes none and names no other host.
 Who removes the asset takes the page back. Drawing costs a signature and a QR code, so the answers of the newest
 versions are kept.
+
+A version that differs in nothing public is the same page, down to its entity tag: whoever looks at it every day must
+not learn from a new signature or date that the battery was used, or had an accident.
 """
 
 import base64
@@ -30,6 +33,7 @@ from connector.exchange.code import PART, SERIAL
 from connector.exchange.node import Node
 from connector.exchange.passport_views import newest, view_of
 from connector.exchange.passports import Identity
+from connector.exchange.ports import Seal
 from connector.http.door import Door
 from connector.passport.audiences import EVERYBODY
 from connector.protocol.errors import LocalError, PeerError
@@ -38,6 +42,8 @@ PAGE_PATH: Final = "/p"
 MAX_AGE_S: Final = 300
 KEPT: Final = 16 << 20
 """Bytes of answers that are kept."""
+_VERSIONS: Final = 8192
+"""Versions of which it is remembered what page they are."""
 _STYLE: Final = (
     "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}"
     "dl{margin:0 0 0 1rem}dt{font-weight:600;margin-top:.4rem}dd{margin:0 0 0 1rem}ol{margin:0}"
@@ -66,7 +72,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The answers for one version of a passport: media type and body, by what was asked for."""
+    """The answers for one public part of a passport: media type and body, by what was asked for."""
 
     etag: str
     bodies: Mapping[str, bytes]
@@ -79,7 +85,8 @@ class PassportPages:
         self._node = node
         self._url = url
         self._door = door or Door()
-        self._drawn: Recent[str, Drawn] = Recent(KEPT)
+        self._drawn: Recent[tuple[str, str], Drawn] = Recent(KEPT)
+        self._shown: Recent[str, tuple[str, str]] = Recent(_VERSIONS)
 
     def routes(self) -> Sequence[web.RouteDef]:
         """The routes, for the root application."""
@@ -103,38 +110,42 @@ class PassportPages:
         version = await self._node.store.read(lambda tx: newest(tx, ident) if tx.assets.find(ident) else None)
         if version is None:
             raise PeerError(404, "there is no passport here")
-        if (drawn := self._drawn.get(version.id)) is None:
-            try:
-                view = view_of(self._node.notary, version, EVERYBODY)
-            except LocalError as fault:
-                _log.error("page of a passport refused", passport=ident, reason=str(fault))
-                raise LocalError("this passport does not pass its own checks, so it is not shown") from fault
-            drawn = self._draw(ident, version.created_at, view.seal.body, view.seal.digest, view.seal.signature)
-            self._drawn.put(version.id, drawn, sum(map(len, drawn.bodies.values())))
+        shown = self._shown.get(version.id)
+        if shown is not None and (drawn := self._drawn.get(shown)) is not None:
+            return drawn
+        try:
+            view = view_of(self._node.notary, version, EVERYBODY)
+        except LocalError as fault:
+            _log.error("page of a passport refused", passport=ident, reason=str(fault))
+            raise LocalError("this passport does not pass its own checks, so it is not shown") from fault
+        shown = ident, view.seal.digest
+        if (drawn := self._drawn.get(shown)) is None:
+            drawn = self._draw(ident, view.seal)
+            self._drawn.put(shown, drawn, sum(map(len, drawn.bodies.values())))
+        self._shown.put(version.id, shown)
         return drawn
 
-    def _draw(self, ident: str, published_at: int, body: bytes, digest: str, signature: str) -> Drawn:
-        passport: dict[str, Any] = orjson.loads(body)
+    def _draw(self, ident: str, seal: Seal) -> Drawn:
+        passport: dict[str, Any] = orjson.loads(seal.body)
         address = self.address(ident)
         doc = {
             "passportId": ident,
             "provider": self._node.id,
             "address": address,
-            "publishedAt": published_at,
             "assetLinks": asset_links(passport),
-            "digest": digest,
-            "signature": signature,
+            "digest": seal.digest,
             "passport": passport,
         }
         html = page(ident, self._node.id, f"{address}/qr.svg".removeprefix(self._url), passport)
-        bodies = {_JSON: orjson.dumps(doc), _HTML: html.encode(), _SVG: qr_code(address)}
-        whole = hashlib.sha256(b"".join(bodies.values())).hexdigest()
-        return Drawn(whole[:32], bodies)
+        said = orjson.dumps(doc), html.encode(), qr_code(address)
+        etag = hashlib.sha256(b"".join(said)).hexdigest()[:32]  # without the signature, which differs each time
+        return Drawn(etag, {_JSON: orjson.dumps(doc | {"signature": seal.signature}), _HTML: said[1], _SVG: said[2]})
 
 
 def _answer(request: web.Request, drawn: Drawn, kind: str) -> web.Response:
-    headers = {**_HEADERS, "ETag": f'"{drawn.etag}-{kind.rpartition("/")[2][:4]}"'}
-    if matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
+    etag = f'"{drawn.etag}-{kind.rpartition("/")[2][:4]}"'
+    headers = {**_HEADERS, "ETag": f"W/{etag}"}
+    if matches(request.headers.get("If-None-Match", ""), etag):
         return web.Response(status=304, headers=headers)
     charset = "utf-8" if kind == _HTML else None
     return web.Response(body=drawn.bodies[kind], content_type=kind, charset=charset, headers=headers)

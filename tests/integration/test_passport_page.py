@@ -135,6 +135,16 @@ async def test_a_new_version_is_shown_at_once(nodes: World) -> None:
     assert headers["ETag"] != before
 
 
+async def test_a_version_that_differs_in_nothing_public_is_the_same_page(nodes: World) -> None:
+    """Nobody learns from it that the battery was used, not even by its length or entity tag."""
+    before = [await get(address(nodes), Accept=kind) for kind in ("text/html", "application/json")]
+    changed = deepcopy(PASSPORT)
+    changed["performance"]["dynamic"]["stateOfCharge"]["value"] = 1
+    assert (await nodes[MAKER].client.passports.publish(changed))["version"] == 2
+    after = [await get(address(nodes), Accept=kind) for kind in ("text/html", "application/json")]
+    assert [(headers["ETag"], body) for _, headers, body in after] == [(h["ETag"], body) for _, h, body in before]
+
+
 async def test_a_passport_whose_asset_was_removed_is_not_shown_any_more(nodes: World) -> None:
     assert (await get(address(nodes)))[0] == 200
     await nodes[MAKER].client.assets.remove(IDENT)
