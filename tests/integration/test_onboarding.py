@@ -307,6 +307,6 @@ async def test_what_goes_wrong_with_one_company_stops_nobody_else(
     rows = await onboard([unreachable, good], into, world.operator)
     assert [row.state for row in rows] == ["not ready", "ready"]
     wrong, step = rows[0].cells()[-2:]
-    assert "public.url has to lead to the node" in wrong
+    assert "fetches the node's DID document at public.url" in wrong
     assert "again" in step
     assert json.dumps([f.to_json() for row in rows for f in row.findings])
