@@ -20,8 +20,8 @@ WAIT_S: Final = 30.0
 ISSUED: Final = "ISSUED"
 _WAITING: Final = "REQUESTED"
 _REACHED: Final = (
-    "each has to reach the other: the authority fetches the node's DID document at public.url and delivers to its wallet; "
-    "then do this again"
+    "each has to reach the other: the authority fetches the node's DID document at public.url and delivers to its "
+    "wallet; then do this again"
 )
 
 
