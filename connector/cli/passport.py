@@ -130,7 +130,7 @@ async def check(client: Client, file: Path, day: str | None) -> Said:
 @click.option("--as", "reader", metavar="AUDIENCE[:PURPOSE]", help="Only what this reader sees, as interest:recycle.")
 @on_node
 async def show(client: Client, passport_id: str, number: int | None, reader: str | None) -> Said:
-    """Show a passport of this node: its versions and what is in it, or what a reader sees of it."""
+    """Show a passport of this node: its newest versions and what is in it, or what a reader sees of it."""
     if reader is not None and number is not None:
         raise click.UsageError("readers see the newest version: give --as or --version")
     if reader is not None:

@@ -22,6 +22,7 @@ from connector.exchange import passports as passports_module
 from connector.exchange.passports import PassportOffer, publish_passport
 from connector.exchange.ports import Twin, TwinRegistry, Tx
 from connector.exchange.twins import twin_id
+from connector.http.management import passports as management
 from connector.identity.did import keys_in
 from connector.identity.keys import SigningKey
 from connector.passport import notary
@@ -230,7 +231,9 @@ async def test_what_a_former_key_has_signed_is_signed_anew_when_it_is_published_
         assert latest.issued.kid == new.kid
 
 
-async def test_a_new_version_is_served_to_who_has_an_agreement_and_names_the_one_before(nodes: World) -> None:
+async def test_a_new_version_is_served_to_who_has_an_agreement_and_names_the_one_before(
+    nodes: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     maker, changed = nodes[MAKER].client, passport()
     await maker.passports.publish(passport(), nodes.offers)
     first = await nodes.fetch(RECYCLER, serial())
@@ -246,6 +249,9 @@ async def test_a_new_version_is_served_to_who_has_an_agreement_and_names_the_one
     assert got["report"]["passport"]["supersedes"] is not None
     kept = await maker.passports.get(identifier())
     assert [version["version"] for version in kept["versions"]] == [2, 1]
+    monkeypatch.setattr(management, "_VERSIONS", 1)
+    kept = await maker.passports.get(identifier())
+    assert [version["version"] for version in kept["versions"]] == [2]
     assert (await maker.passports.get(identifier(), version=1))["passport"] == passport()
 
 

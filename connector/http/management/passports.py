@@ -25,7 +25,8 @@ from connector.protocol.errors import Invalid, NotFound
 
 _BASE: Final = "/v3/passports"
 _MAX_OFFERS: Final = 64
-_VERSIONS: Final = 1000
+_VERSIONS: Final = 100
+"""Listed with a passport. Older ones are had by their numbers, which have no gaps: a battery may get one every hour."""
 
 
 async def _publish(request: web.Request) -> web.Response:
@@ -80,7 +81,7 @@ async def _check(request: web.Request) -> web.Response:
 
 
 async def _get(request: web.Request) -> web.Response:
-    """What is known of a passport: its versions, newest first, and the passport itself."""
+    """What is known of a passport: its newest versions, the last first, and the passport itself."""
     ident = reading.named(request)
 
     def read(tx: Tx) -> list[PassportVersion]:
