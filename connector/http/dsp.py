@@ -56,6 +56,7 @@ Heard = Callable[[str], None]
 
 _MESSAGE: Final = web.RequestKey("message", dict)
 _CALLER: Final = web.RequestKey("caller", Caller)
+_ENDS: Final = frozenset({ContractNegotiationTerminationMessage, TransferTerminationMessage})
 _TRANSIENT: Final = HTTPStatus.SERVICE_UNAVAILABLE
 
 
@@ -171,26 +172,30 @@ class _Surface:
 
     def _take(self, kind: type[Readable], receive: Take) -> Handler:
         async def handler(request: web.Request) -> web.Response:
-            caller, message = await self._read(request, kind)
+            caller, message = await self._read(request, kind, ends=kind in _ENDS)
             await receive(self._node, caller, request.match_info["pid"], message)
             return web.Response(content_type="application/json")
 
         return handler
 
-    async def _caller(self, request: web.Request) -> Caller:
+    async def _caller(self, request: web.Request, *, ends: bool = False) -> Caller:
+        """Who has sent this. `ends`: whoever has proven its id may end what it is party of, whatever else it lacks."""
         try:
             caller = await self._door.caller(
                 request, lambda: self._node.identity.verify(request.headers.get("Authorization"))
             )
         except Denied as denied:
-            if denied.sender is not None and (pid := request.match_info.get("pid")) is not None:
-                await note_denial(self._node, denied, pid)
-            raise
+            sender = denied.sender
+            if sender is None or not ends:
+                if sender is not None and (pid := request.match_info.get("pid")) is not None:
+                    await note_denial(self._node, denied, pid)
+                raise
+            caller = Caller(sender, None, {})
         request[_CALLER] = caller
         return caller
 
-    async def _read(self, request: web.Request, kind: type[M]) -> tuple[Caller, M]:
-        caller = await self._caller(request)
+    async def _read(self, request: web.Request, kind: type[M], *, ends: bool = False) -> tuple[Caller, M]:
+        caller = await self._caller(request, ends=ends)
         doc = read_message(await read_json(request))
         request[_MESSAGE] = doc
         return caller, kind.parse(doc)

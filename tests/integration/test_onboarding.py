@@ -73,6 +73,11 @@ async def running(
         yield config, client, started.node
 
 
+def known_as(peer_pid: str) -> QuerySpec:
+    """What is the process of this id at the counterparty."""
+    return QuerySpec(criteria=(Criterion("correlationId", "=", peer_pid),))
+
+
 @asynccontextmanager
 async def joined(world: AuthorityWorld, ports: Ports, folder: Path) -> AsyncIterator[tuple[Config, Client]]:
     """The same, seen from outside."""
@@ -124,7 +129,36 @@ def test_a_folder_is_one_companys(tmp_path: Path) -> None:
         prepare(replace(first, bpn="BPNL00000000NEW2"), tmp_path)
 
 
-async def test_why_a_member_is_not_heard_any_more_stands_in_the_timeline_of_its_partner(
+async def test_a_member_that_has_left_may_still_end_what_it_began_and_the_timeline_says_why_it_was_not_heard(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path
+) -> None:
+    async with (
+        running(world, ports, tmp_path / "consumer", BPN) as (_, consumer, _),
+        running(world, ports, tmp_path / "provider", OTHER) as (config, provider, _),
+    ):
+        await provider.assets.put("thing", data_address={"type": "HttpData", "baseUrl": "http://localhost:9/"})
+        await provider.offer("thing", ["thing"], access=template("open"), contract=template("open"))
+        partner = Provider(config.did, f"{config.dsp_root}/2025-1")
+        running_still = await consumer.pull(await consumer.agree(partner, "thing"))
+        dataset = (await consumer.catalogs.request(partner)).dataset("thing")
+        assert dataset is not None
+        await world.operator.call("DELETE", f"/members/{OTHER}")
+        asked = await consumer.negotiations.start(partner, dataset.offers[0])
+        await consumer.negotiations.wait(asked, "REQUESTED")
+        (record,) = (await provider.negotiations.query(known_as(asked))).items
+        ended = await provider.negotiations.wait(record.id, "TERMINATED")
+        assert "revoked" not in str(ended.error)  # which is between us and our log
+        await consumer.negotiations.wait(asked, "TERMINATED")  # the proven partner's last word, credentials or not
+        history = (await consumer.negotiations.timeline(asked)).history
+        (denied,) = [entry.detail for entry in history if entry.what == "denied"]  # its agreement
+        assert "no MembershipCredential was presented" in denied
+        assert "is revoked" in denied
+        (moving,) = (await provider.transfers.query(known_as(running_still))).items
+        await provider.transfers.terminate(moving.id, "we have left")
+        await consumer.transfers.wait(running_still, "TERMINATED")
+
+
+async def test_nobody_else_writes_into_a_timeline_that_the_partner_was_refused(
     world: AuthorityWorld, ports: Ports, tmp_path: Path
 ) -> None:
     async with (
@@ -133,23 +167,12 @@ async def test_why_a_member_is_not_heard_any_more_stands_in_the_timeline_of_its_
     ):
         await provider.assets.put("thing", data_address={"type": "HttpData", "baseUrl": "http://localhost:9/"})
         await provider.offer("thing", ["thing"], access=template("open"), contract=template("open"))
-        partner = Provider(config.did, f"{config.dsp_root}/2025-1")
-        await consumer.agree(partner, "thing")
-        dataset = (await consumer.catalogs.request(partner)).dataset("thing")
-        assert dataset is not None
-        await world.operator.call("DELETE", f"/members/{OTHER}")
-        asked = await consumer.negotiations.start(partner, dataset.offers[0])
-        await consumer.negotiations.wait(asked, "REQUESTED")
-        theirs = QuerySpec(criteria=(Criterion("correlationId", "=", asked),))
-        (record,) = (await provider.negotiations.query(theirs)).items
-        ended = await provider.negotiations.wait(record.id, "TERMINATED")
-        assert "revoked" not in str(ended.error)  # which is between us and our log
-        for sender in ("did:web:stranger.example", None):
-            await note(node, Denied(403, "no", sender=sender, cause="somebody else's"), asked)
-        history = (await consumer.negotiations.timeline(asked)).history
+        transfer = await consumer.pull(await consumer.agree(Provider(config.did, f"{config.dsp_root}/2025-1"), "thing"))
+        for sender in ("did:web:stranger.example", None, config.did, config.did):
+            await note(node, Denied(403, "no", sender=sender, cause=f"said by {sender}"), transfer)
+        history = (await consumer.transfers.timeline(transfer)).history
         (denied,) = [entry.detail for entry in history if entry.what == "denied"]  # said twice, noted once
-        assert "no MembershipCredential was presented" in denied
-        assert "is revoked" in denied
+        assert denied.endswith(f"said by {config.did}")
 
 
 # --- the doctor
