@@ -12,13 +12,17 @@ _ROOT = "/v3/credentials"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A credential in the wallet. `state`: ISSUED, EXPIRED or REVOKED; `valid_until` in ms, None without an end."""
+    """A credential in the wallet. `state`: ISSUED, EXPIRED or REVOKED; `valid_until` in ms, None without an end.
+
+    `error`: why partners would refuse it, if it was asked for with `status_now`, or "".
+    """
 
     id: str
     types: tuple[str, ...]
     issuer: str
     state: str
     valid_until: int | None
+    error: str
     raw: Doc = field(repr=False)
 
     @classmethod
@@ -31,6 +35,7 @@ class Credential:
             issuer=str(doc.get("issuer", "")),
             state=str(doc.get("state", "")),
             valid_until=until if isinstance(until, int) else None,
+            error=str(doc.get("errorDetail", "")),
             raw=doc,
         )
 
@@ -58,9 +63,12 @@ class Credentials:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    async def list(self) -> tuple[Credential, ...]:
-        """Everything it holds, what is in force first."""
-        return tuple(map(Credential.of, await self._api.get(_ROOT)))
+    async def list(self, *, status_now: bool = False) -> tuple[Credential, ...]:
+        """Everything it holds, what is in force first.
+
+        status_now: ask the issuers first what they have revoked, which takes seconds if one of them is away.
+        """
+        return tuple(map(Credential.of, await self._api.get(f"{_ROOT}?status=now" if status_now else _ROOT)))
 
     async def missing(self) -> tuple[str, ...]:
         """The types that partners ask for and it has not."""

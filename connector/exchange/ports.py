@@ -549,3 +549,7 @@ class Holder(Protocol):
     async def status(self, request: CredentialRequest) -> str:
         """How far the issuer says that a request is. Raise PeerError, Unreachable, or Conflict: it was not taken."""
         ...
+
+    async def recheck(self) -> Mapping[str, str]:
+        """Look at the status of what we hold as issuers publish it now; by id, why some would be refused."""
+        ...

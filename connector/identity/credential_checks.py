@@ -48,10 +48,10 @@ class CredentialChecks:
         await self._schemas.check(credential)
         await self._statuses.check(credential)
 
-    async def recheck(self, credential: VerifiableCredential) -> None:
-        """Check what changes with time: dates and status. Raise Refusal."""
+    async def recheck(self, credential: VerifiableCredential, *, fresh: bool = False) -> None:
+        """Check what changes with time: dates and status (`fresh`: as it is published now). Raise Refusal."""
         credential.check_time(self._clock.now())
-        await self._statuses.check(credential)
+        await self._statuses.check(credential, fresh=fresh)
 
 
 def check_coverage(scopes: Sequence[Scope], credentials: Sequence[VerifiableCredential]) -> None:

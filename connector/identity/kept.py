@@ -40,13 +40,13 @@ class Kept(Generic[V]):
         """The value of `key`; `load` gives it with the time (ms) until which it is good, or raises Refusal."""
         entry = self._entries.get(key)
         if entry is None or self._clock.now() >= entry.until:
-            entry = await self._shared_flight(key, load)
-        else:
-            self._entries.move_to_end(key)
-        if entry.failure is not None:
-            raise entry.failure.again()
-        assert entry.value is not None  # noqa: S101 - an entry has a failure or a value
-        return entry.value
+            return await self.renew(key, load)
+        self._entries.move_to_end(key)
+        return _settled(entry)
+
+    async def renew(self, key: str, load: Callable[[], Awaitable[tuple[V, int]]]) -> V:
+        """As `get`, but loaded now, whatever is at hand; if that fails, what is at hand stays good for the others."""
+        return _settled(await self._shared_flight(key, load))
 
     def peek(self, key: str) -> V | None:
         """The value of `key` if it is at hand and good."""
@@ -70,6 +70,8 @@ class Kept(Generic[V]):
             value, until = await load()
         except Refusal as failure:
             entry: _Entry[V] = _Entry(self._clock.now() + self._retry, failure=failure.again())
+            if self.peek(key) is not None:
+                return entry
         else:
             entry = _Entry(until, value=value)
         if self._clock.now() < entry.until:
@@ -80,3 +82,10 @@ class Kept(Generic[V]):
         while len(self._entries) > self._capacity:
             self._entries.popitem(last=False)
         return entry
+
+
+def _settled(entry: _Entry[V]) -> V:
+    if entry.failure is not None:
+        raise entry.failure.again()
+    assert entry.value is not None  # noqa: S101 - an entry has a failure or a value
+    return entry.value

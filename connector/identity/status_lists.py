@@ -46,17 +46,19 @@ class StatusLists:
         self._clock = clock
         self._lists: Kept[_Proved] = Kept(clock, capacity=CAPACITY, retry_s=RETRY_S)
 
-    async def check(self, credential: VerifiableCredential) -> None:
+    async def check(self, credential: VerifiableCredential, *, fresh: bool = False) -> None:
         """Raise Refusal unless no list says that the credential is revoked or suspended.
 
+        fresh: by the lists as they are published now, not by those at hand.
         403: it is (`credential-revoked`), or a list is no good (`status-list`); 503: a list cannot be had.
         """
         for entry in credential.status:
             if entry.purpose in DENYING:
-                await self._check(entry, credential)
+                await self._check(entry, credential, fresh=fresh)
 
-    async def _check(self, entry: StatusEntry, credential: VerifiableCredential) -> None:
-        proved = await self._lists.get(entry.list_url, partial(self._load, entry.list_url))
+    async def _check(self, entry: StatusEntry, credential: VerifiableCredential, *, fresh: bool) -> None:
+        get = self._lists.renew if fresh else self._lists.get
+        proved = await get(entry.list_url, partial(self._load, entry.list_url))
         with refusing(Check.STATUS_LIST):
             if proved.credential.issuer != credential.issuer:
                 raise PeerError(403, f"the status list {entry.list_url} is another issuer's")

@@ -193,18 +193,39 @@ class Wallet:
         good = await asyncio.gather(*(self._stands(record, credential) for record, credential in wanted))
         return [credential for (_, credential), stands in zip(wanted, good, strict=True) if stands]
 
+    async def recheck(self) -> dict[str, str]:
+        """Look at the status of all that is in force, as issuers publish it now; by id, why some would be refused.
+
+        What its issuer has revoked is noted as such.
+        """
+        now = self._with.clock.now()
+        held = await self._with.store.read(lambda tx: credentials.current(tx, now))
+        pairs = [(record, _parsed(record.jwt, record.profile)) for record in held]
+        found = await asyncio.gather(*(self._refusal(record, credential, fresh=True) for record, credential in pairs))
+        return {record.id: refusal.reason for record, refusal in zip(held, found, strict=True) if refusal is not None}
+
     async def _stands(self, record: HeldCredential, credential: VerifiableCredential) -> bool:
-        """Whether a credential is worth showing; one that its issuer has revoked is not shown again."""
+        """Whether a credential is worth showing."""
+        refusal = await self._refusal(record, credential)
+        return refusal is None or refusal.check not in (Check.CREDENTIAL_REVOKED, Check.CREDENTIAL_TIME)
+
+    async def _refusal(
+        self, record: HeldCredential, credential: VerifiableCredential, *, fresh: bool = False
+    ) -> Refusal | None:
+        """Why a credential would be refused, as far as we know; one that its issuer has revoked is not shown again.
+
+        fresh: by status lists as they are now, however long that takes.
+        """
         try:
-            async with asyncio.timeout(STATUS_PATIENCE_S):
-                await self._with.checks.recheck(credential)
+            async with asyncio.timeout(None if fresh else STATUS_PATIENCE_S):
+                await self._with.checks.recheck(credential, fresh=fresh)
         except TimeoutError:
-            return True
+            return None
         except Refusal as refusal:
             if refusal.check is Check.CREDENTIAL_REVOKED and all(e.purpose != "suspension" for e in credential.status):
                 await self._with.store.run(lambda tx: credentials.revoke(tx, record.id))
-            return refusal.check not in (Check.CREDENTIAL_REVOKED, Check.CREDENTIAL_TIME)
-        return True
+            return refusal
+        return None
 
     def _present(self, shown: Sequence[VerifiableCredential], audience: str) -> Iterable[str | dict[str, Any]]:
         """One presentation for each data model, as their formats do not mix."""

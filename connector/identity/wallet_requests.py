@@ -5,7 +5,7 @@ Issuers answer in several ways: with an absolute or a relative `Location`, with 
 request that they know already (409) is one that was taken, as we give each request an id of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urljoin, urlsplit
@@ -39,15 +39,24 @@ Tokens = Callable[[str, str | None], str]
 class IssuerClient(Holder):
     """Requests to issuers as the participant whose tokens `tokens` makes.
 
-    needed: the types that we have to hold. issuer: who is asked for them, "" if nobody is.
+    recheck: what the wallet says of the status of its credentials (Wallet.recheck). needed: the types that we have to
+    hold. issuer: who is asked for them, "" if nobody is.
     """
 
     def __init__(
-        self, resolver: DidResolver, tokens: Tokens, wire: Wire, *, needed: Sequence[str] = (), issuer: str = ""
+        self,
+        resolver: DidResolver,
+        tokens: Tokens,
+        wire: Wire,
+        recheck: Callable[[], Awaitable[Mapping[str, str]]],
+        *,
+        needed: Sequence[str] = (),
+        issuer: str = "",
     ) -> None:
         self._resolver = resolver
         self._tokens = tokens
         self._wire = wire
+        self._recheck = recheck
         self._needed = tuple(needed)
         self._issuer = issuer
 
@@ -80,6 +89,10 @@ class IssuerClient(Holder):
             url = f"{base}/requests/{quote(request.issuer_pid, safe='')}"
         answer = await self._exchange("GET", url, request.issuer, None)
         return CredentialStatus.parse(_object(answer)).status.value
+
+    @override
+    async def recheck(self) -> Mapping[str, str]:
+        return await self._recheck()
 
     async def _service(self, issuer: str) -> str:
         document = await self._resolver.resolve(issuer)

@@ -121,7 +121,9 @@ class _Dcp:
         wallet = Wallet(parts)
         directory = self._directory(directory, partial(wallet.present, config.did, [_MEMBERSHIP]))
         needed = [name for scope in self._scopes if (name := scope.credential_type) is not None]
-        holder = IssuerClient(self._resolver, sts.for_issuer, self._wire, needed=needed, issuer=config.wallet_issuer)
+        holder = IssuerClient(
+            self._resolver, sts.for_issuer, self._wire, wallet.recheck, needed=needed, issuer=config.wallet_issuer
+        )
         return Trust(self._identity(sts, directory, store), directory, sts, wallet, holder)
 
     def _identity(self, sts: SecureTokenService, directory: ports.Directory, store: Store) -> DcpIdentity:

@@ -214,15 +214,41 @@ async def test_missing_credentials_are_named(world: AuthorityWorld, ports: Ports
     assert verdicts(findings)["test negotiation"] == "bad"
 
 
-async def test_the_test_negotiation_notices_what_was_revoked(
-    world: AuthorityWorld, ports: Ports, tmp_path: Path
+async def test_what_was_revoked_is_noticed_although_the_last_status_list_is_still_good(
+    ports: Ports, tmp_path: Path
 ) -> None:
-    async with joined(world, ports, tmp_path / "node") as (config, _):
+    async with (
+        authority_world(tmp_path / "authority", status_ttl=300) as world,
+        joined(world, ports, tmp_path / "node") as (config, _),
+    ):
+        assert healthy(await diagnose(Patient.of(config)))
         await world.operator.call("DELETE", f"/members/{BPN}")
         findings = await diagnose(Patient.of(config))
     assert verdicts(findings)["test negotiation"] == "bad"
     (credentials,) = [f for f in findings if f.check == "credentials"]
+    assert credentials.verdict is Verdict.BAD
     assert "is revoked: ask the authority why" in credentials.mend
+
+
+async def test_a_status_that_partners_cannot_look_up_is_bad(ports: Ports, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        authority = await stack.enter_async_context(AsyncExitStack())
+        world = await authority.enter_async_context(authority_world(tmp_path / "authority", status_ttl=300))
+        config, _ = await stack.enter_async_context(joined(world, ports, tmp_path / "node"))
+        await authority.aclose()
+        (finding,) = [f for f in await diagnose(Patient.of(config), negotiate=False) if f.check == "credentials"]
+    assert (finding.verdict, "ask the authority" in finding.mend) == (Verdict.BAD, True)
+    assert world.root.partition("//")[2] in finding.what
+
+
+async def test_credentials_in_a_wallet_elsewhere_are_looked_at_there(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path
+) -> None:
+    config = await asyncio.to_thread(prepare, plan(world, ports), tmp_path / "node")
+    secret = world.root  # any text
+    away = replace(config, wallet_issuer="", sts_url="http://localhost:9", sts_client_id="us", sts_client_secret=secret)
+    (finding,) = [f for f in await diagnose(Patient.of(away), negotiate=False) if f.check == "credentials"]
+    assert (finding.verdict, "sts.url" in finding.what) == (Verdict.SKIPPED, True)
 
 
 async def test_a_clock_that_is_wrong_is_noticed(world: AuthorityWorld, ports: Ports, tmp_path: Path) -> None:

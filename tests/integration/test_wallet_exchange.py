@@ -113,3 +113,18 @@ async def test_a_revoked_membership_is_not_shown_again_and_renewal_is_up_to_the_
         assert await consumer.client.credentials.missing() == (TYPES[0],)
         states = {c.types: c.state for c in await consumer.client.credentials.list()}
         assert states[TYPES[0],] == "REVOKED"
+
+
+async def test_the_status_of_what_the_wallet_holds_can_be_asked_for_as_it_is_now(tmp_path: Path, world: Others) -> None:
+    async with holder(tmp_path / "n", {world["issuer"].did: ["*"]}) as node:
+        await node.hold(world.vc(node.did, TYPES[0], index=7), world.vc(node.did, TYPES[1], index=8))
+        world.publish_list(7)
+        assert {c.state for c in await node.client.credentials.list()} == {"ISSUED"}
+        good, revoked = await node.client.credentials.list(status_now=True)
+        assert (good.types, good.state, good.error) == ((TYPES[1],), "ISSUED", "")
+        assert (revoked.types, revoked.state) == ((TYPES[0],), "REVOKED")
+        del world.pages["/status"]
+        unknown, _ = await node.client.credentials.list(status_now=True)
+        assert (unknown.state, "404" in unknown.error) == ("ISSUED", True)
+        with pytest.raises(ApiError, match="status is now"):
+            await node.client.api.get("/v3/credentials?status=then")

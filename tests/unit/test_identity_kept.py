@@ -98,3 +98,24 @@ async def test_the_least_recently_used_goes_first(clock: StillClock, source: Sou
     for key in ("a", "b", "a", "c"):
         await kept.get(key, source.load)
     assert [kept.peek(key) is not None for key in ("a", "b", "c")] == [True, False, True]
+
+
+async def test_what_is_good_is_loaded_anew_for_who_insists(clock: StillClock, source: Source) -> None:
+    kept = Kept[int](clock, capacity=4, retry_s=5)
+    assert await kept.get("a", source.load) == 1
+    assert await asyncio.gather(*(kept.renew("a", source.load) for _ in range(3))) == [2] * 3
+    assert await kept.get("a", source.load) == 2
+
+
+async def test_who_insists_in_vain_leaves_the_others_what_is_good(clock: StillClock, source: Source) -> None:
+    kept = Kept[int](clock, capacity=4, retry_s=5)
+    assert await kept.get("a", source.load) == 1
+    source.failing = True
+    with pytest.raises(Refusal, match="gone"):
+        await kept.renew("a", source.load)
+    assert await kept.get("a", source.load) == 1
+    clock.tick(11)
+    with pytest.raises(Refusal, match="gone"):
+        await kept.get("a", source.load)
+    source.failing = False
+    assert await kept.renew("a", source.load) == 4, "a failure a moment ago is nothing to who insists"

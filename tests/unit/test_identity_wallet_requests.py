@@ -85,7 +85,11 @@ def client(issuer: Issuer, endpoint: str = BASE) -> IssuerClient:
     service = {"id": f"{ISSUER}#i", "type": "IssuerService", "serviceEndpoint": endpoint}
     web.publish(ISSUER, did_document(ISSUER, [SigningKey.generate(ISSUER)], [service] if endpoint else []))
     sts = EmbeddedTokenService(SigningKey.generate(OURS), clock, Counter())
-    return IssuerClient(DidResolver(web.fetch, clock), sts.for_issuer, issuer)
+
+    async def recheck() -> Mapping[str, str]:
+        return {"c": "it is suspended"}
+
+    return IssuerClient(DidResolver(web.fetch, clock), sts.for_issuer, issuer, recheck)
 
 
 def request(*wanted: str, **changes: Any) -> CredentialRequest:
@@ -166,3 +170,7 @@ async def test_the_status_is_asked_where_the_issuer_said_or_by_its_pid() -> None
     assert [url for _, url, _, _ in issuer.got] == [f"{BASE}/requests/a%2Fb", f"{BASE}/requests/7"]
     with pytest.raises(Conflict):
         await client(issuer).status(request())
+
+
+async def test_the_status_of_credentials_is_what_the_wallet_says() -> None:
+    assert await client(Issuer()).recheck() == {"c": "it is suspended"}

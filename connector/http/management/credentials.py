@@ -3,6 +3,7 @@
 Credentials come later than the request's answer: the issuer delivers them to the wallet when it has decided.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -26,12 +27,17 @@ def _holder(request: web.Request) -> Holder:
 
 
 async def _list(request: web.Request) -> web.Response:
-    """All of them, those in force first: a participant has a handful."""
+    """All of them, those in force first: a participant has a handful. `?status=now` asks their issuers' lists first."""
     node = request.app[NODE]
+    faults: Mapping[str, str] = {}
+    if (status := request.query.get("status")) is not None:
+        if status != "now":
+            raise Invalid("status is now, or left out: then it is as the wallet knows it", "/status", status)
+        faults = await _holder(request).recheck()
     everything = QuerySpec(limit=credentials.MAX_CURRENT, descending=True)
     held: list[HeldCredential] = await node.store.read(lambda tx: tx.credentials.query(everything))
     held.sort(key=lambda credential: credential.state is not Held.ISSUED)
-    return answer([views.credential(credential) for credential in held])
+    return answer([views.credential(credential, faults.get(credential.id)) for credential in held])
 
 
 async def _missing(request: web.Request) -> web.Response:

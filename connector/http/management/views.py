@@ -238,8 +238,11 @@ def payload(record: Payload) -> dict[str, Any]:
     )
 
 
-def credential(record: HeldCredential) -> dict[str, Any]:
-    """A credential of our own, without its text: whoever has that has what it proves, as far as copies go."""
+def credential(record: HeldCredential, fault: str | None = None) -> dict[str, Any]:
+    """A credential of our own, without its text: whoever has that has what it proves, as far as copies go.
+
+    fault: why a partner that looked at it now would refuse it.
+    """
     return document(
         "Credential",
         record.id,
@@ -251,6 +254,7 @@ def credential(record: HeldCredential) -> dict[str, Any]:
             "validFrom": record.valid_from,
             "validUntil": record.valid_until,
             "createdAt": record.created_at,
+            "errorDetail": fault,
         },
     )
 
