@@ -20,7 +20,7 @@ from connector.exchange.hold import hold
 from connector.exchange.node import Node
 from connector.http.door import Refusals
 from connector.http.server import Listener, stop_signal
-from connector.identity.former_keys import NodeKeys, open_node_keys
+from connector.identity.keys import load_or_create
 from connector.metrics import Metrics
 from connector.storage.store import SharedStore
 from connector.wiring.parts import DATABASE, build_node, make_folder, open_store, open_tracing, present
@@ -64,12 +64,9 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         store = await open_store(config)
         store.listen(metrics.committed)
         stack.push_async_callback(store.close)
-        keys = open_node_keys(config.key or config.data / KEY_FILE, config.did)
-        key = keys.current
+        key = load_or_create(config.key or config.data / KEY_FILE, config.did)
         if isinstance(store, SharedStore):
             await store.belong(config.did, key.kid)
-        elif before := await store.signs_with(config.did, key.kid):
-            _tell_of_another_key(keys, before)
         tracing = open_tracing(config, stack)
         node, plane, trusted = build_node(config, store, key, stack, metrics, tracing)
         engine = Engine(node, lambda attempt: metrics.deliveries(tracing.deliveries(attempt) if tracing else attempt))
@@ -79,7 +76,7 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
             await engine.start()
         limits, refusals = limits_of(config), Refusals(lambda limit: metrics.count("connector_limited_total", limit))
         watching = [tracing.requests()] if tracing else []
-        public = await open_public(config, node, plane, engine, keys, trusted, metrics, limits, refusals, watching)
+        public = await open_public(config, node, plane, engine, key, trusted, metrics, limits, refusals, watching)
         stack.push_async_callback(public.close)
         leaving = asyncio.Event()
         management = await open_private(config, node, engine, trusted, metrics, limits, refusals, watching, leaving)
@@ -89,20 +86,6 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         if (holder := node.holder) is not None:
             await store.run(lambda tx: credentials.look(tx, holder, now=node.clock.now(), ids=node.ids))
         yield RunningNode(node, engine, public, management)
-
-
-def _tell_of_another_key(keys: NodeKeys, before: str) -> None:
-    """A key file that was put into the place of another one costs proofs that nobody misses before a reader does."""
-    if before in (key.kid for key in keys.former):
-        log.info("the node signs with a new key", kid=keys.current.kid, before=before)
-        return
-    log.warning(
-        "the signing key is another one than before, and the DID document does not publish the former one: what that"
-        " one has signed fails at readers until it is published again. Publish passports and payloads again, or put"
-        " the former key back and run `connector key rotate`",
-        kid=keys.current.kid,
-        before=before,
-    )
 
 
 async def _leave(leaving: asyncio.Event, engine: Engine, public: Listener, grace_s: float) -> None:
