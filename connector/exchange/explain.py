@@ -24,6 +24,7 @@ from connector.protocol.errors import Invalid
 MAX_CREDENTIALS: Final = 32
 _JWT_PARTS: Final = 3
 _CREDENTIAL: Final = "VerifiableCredential"
+_LAST_YEAR_S: Final = 253_402_300_799  # the end of 9999
 _NUMBERS: Final = ("bpn", "holderIdentifier")
 
 
@@ -92,8 +93,13 @@ def pasted(documents: object, pointer: str = "/credentials") -> tuple[ProvenCred
 
 
 def _credential(document: object, at: str) -> ProvenCredential:
+    claims: Mapping[str, Any] = {}
     if isinstance(document, str):
-        document = _jwt(document, at) if document.count(".") == _JWT_PARTS - 1 else {"type": document}
+        if document.count(".") == _JWT_PARTS - 1:
+            claims = _claims(document, at)
+            document = claims.get("vc", claims)
+        else:
+            document = {"type": document}
     if not isinstance(document, Mapping):
         raise Invalid("a credential is an object, a JWT or the name of its type", at)
     types = [name for name in _listed(document.get("type")) if isinstance(name, str)]
@@ -103,12 +109,14 @@ def _credential(document: object, at: str) -> ProvenCredential:
     subject: object = next(iter(_listed(document.get("credentialSubject"))), {})
     if not isinstance(subject, Mapping):
         raise Invalid("the subject of a credential is an object", f"{at}/credentialSubject", subject)
-    issuer = document.get("issuer", "an issuer that was not named")
-    issuer = issuer.get("id") if isinstance(issuer, Mapping) else issuer
-    ends = document.get("validUntil", document.get("expirationDate"))
     ident = document.get("id")
     return ProvenCredential(
-        ident if isinstance(ident, str) else None, names, str(issuer), subject, None if ends is None else _ms(ends, at)
+        ident if isinstance(ident, str) else None,
+        names,
+        _issuer(document, claims, at),
+        subject,
+        min(_times(document, ("validUntil", "expirationDate"), claims, ("exp",), at), default=None),
+        max(_times(document, ("validFrom", "issuanceDate"), claims, ("nbf", "iat"), at), default=None),
     )
 
 
@@ -116,18 +124,44 @@ def _listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _jwt(text: str, at: str) -> object:
+def _claims(text: str, at: str) -> Mapping[str, Any]:
+    """The payload of a JWT. It says of the credential in it what that does not say itself (VC-DM 1.1, 6.3.1)."""
     part = text.split(".")[1]
     try:
         payload = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    except (binascii.Error, ValueError) as error:
-        raise Invalid("this is not a JWT with a credential in it", at) from error
-    return payload.get("vc", payload) if isinstance(payload, dict) else payload
+    except (binascii.Error, ValueError, RecursionError):
+        payload = None
+    if not isinstance(payload, dict):
+        raise Invalid("this is not a JWT with a credential in it", at)
+    return payload
 
 
-def _ms(value: object, at: str) -> int:
+def _issuer(document: Mapping[str, Any], claims: Mapping[str, Any], at: str) -> str:
+    named = document.get("issuer")
+    named = named.get("id") if isinstance(named, Mapping) else named
+    told = claims.get("iss")
+    if named is not None and told is not None and named != told:
+        raise Invalid("iss and the credential's issuer are the same, or no verifier takes it", f"{at}/iss", told)
+    return str(named or told or "an issuer that was not named")
+
+
+def _times(
+    document: Mapping[str, Any], dates: Sequence[str], claims: Mapping[str, Any], seconds: Sequence[str], at: str
+) -> list[int]:
+    """All that is said of one bound, in ms. Of times that differ verifiers go by the stricter one, and so do we."""
+    said = [_instant(document[name], f"{at}/{name}") for name in dates if document.get(name) is not None]
+    return said + [_seconds(claims[name], f"{at}/{name}") for name in seconds if claims.get(name) is not None]
+
+
+def _instant(value: object, at: str) -> int:
     try:
         moment = datetime.fromisoformat(value if isinstance(value, str) else "")
     except ValueError as error:
-        raise Invalid("the end of a credential is an ISO 8601 instant", f"{at}/validUntil", value) from error
+        raise Invalid("the dates of a credential are ISO 8601 instants", at, value) from error
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _seconds(value: object, at: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_YEAR_S:
+        raise Invalid("the times of a JWT are seconds since 1970", at, value)
+    return int(value * 1000)

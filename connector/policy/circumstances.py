@@ -16,6 +16,7 @@ class ProvenCredential:
     """What a trusted issuer says of a counterparty: valid and not revoked when it was looked at.
 
     `types` are short names (`MembershipCredential`), `subject` is the credential's as JSON, `valid_until` in ms.
+    `valid_from` (ms) matters for moments other than that at which it was looked at.
     """
 
     id: str | None
@@ -23,6 +24,7 @@ class ProvenCredential:
     issuer: str
     subject: Mapping[str, object]
     valid_until: int | None
+    valid_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,16 +83,21 @@ def _shown(kind: str, circumstances: Circumstances) -> Finding:
         return Finding(truth=True, found=f"by a {kind} of {credential.issuer}")
     if circumstances.scope == "monitor" and not circumstances.counterparty.credentials:
         return Finding(None, "it was checked when the counterparty last proved who it is", waived="earlier")
-    if any(kind in credential.types for credential in circumstances.counterparty.credentials):
-        return Finding(None, f"the {kind} that the counterparty shows has ended")
+    if others := [credential for credential in circumstances.counterparty.credentials if kind in credential.types]:
+        why = "has ended" if any(_ended(other, circumstances.now) for other in others) else "is not valid yet"
+        return Finding(None, f"the {kind} that the counterparty shows {why}")
     return Finding(None, f"the counterparty shows no {kind}")
 
 
 def _of(kind: str, circumstances: Circumstances) -> Iterator[ProvenCredential]:
     for credential in circumstances.counterparty.credentials:
-        ended = credential.valid_until is not None and circumstances.now >= credential.valid_until
-        if kind in credential.types and not ended:
+        begun = credential.valid_from is None or circumstances.now >= credential.valid_from
+        if kind in credential.types and begun and not _ended(credential, circumstances.now):
             yield credential
+
+
+def _ended(credential: ProvenCredential, now: int) -> bool:
+    return credential.valid_until is not None and now >= credential.valid_until
 
 
 def _claimed(kind: str, members: tuple[str, ...], circumstances: Circumstances) -> Iterator[str]:

@@ -106,6 +106,32 @@ async def test_pasted_credentials_bring_a_number_and_end(here: World) -> None:
     assert "the MembershipCredential that the counterparty shows has ended" in late["reason"]
 
 
+BARE = {name: value for name, value in MEMBERSHIP.items() if name not in ("issuer", "validUntil", "expirationDate")}
+
+
+@pytest.mark.parametrize(
+    ("doc", "found"),
+    [
+        ({"vc": BARE, "iss": "did:web:x.example", "exp": 1_600_000_000}, "has ended"),
+        ({"vc": BARE, "nbf": 32_000_000_000}, "is not valid yet"),
+        ({"vc": BARE | {"expirationDate": "2999-01-01T00:00:00Z"}, "exp": 1_600_000_000.5}, "has ended"),
+        ({"vc": BARE | {"expirationDate": "2020-01-01T00:00:00Z"}, "exp": 32_000_000_000}, "has ended"),
+        (BARE | {"exp": 1_600_000_000}, "has ended"),
+        ({"vc": BARE | {"issuanceDate": "2999-01-01T00:00:00Z"}}, "is not valid yet"),
+        (
+            {"vc": BARE, "iss": "did:web:x.example", "nbf": 1_600_000_000},
+            "by a MembershipCredential of did:web:x.example",
+        ),
+    ],
+    ids=range(7),
+)
+async def test_what_a_jwt_says_of_its_credential_counts(here: World, doc: dict[str, Any], found: str) -> None:
+    """VC-DM 1.1, 6.3.1: the claims stand in place of the credential's members; of two times the stricter counts."""
+    told = await ask(here, policy=MEMBERS, counterPartyId=THEIRS, credentials=[jwt(doc)])
+    assert found in told["trace"][0]["found"]
+    assert told["permitted"] is found.startswith("by")
+
+
 async def test_a_partner_may_be_named_by_its_number(here: World) -> None:
     told = await ask(here, policy=MEMBERS, counterPartyId=THEIR_BPN, credentials=["MembershipCredential"])
     assert (told["permitted"], told["counterPartyId"], told["bpn"]) == (True, THEIRS, THEIR_BPN)
@@ -139,6 +165,13 @@ async def test_scopes_and_moments_are_those_of_the_question(here: World) -> None
         ({"credentials": ["A"] * 33}, "/credentials"),
         ({"credentials": ["A", 5]}, "/credentials/1"),
         ({"credentials": ["a.b.c"]}, "/credentials/0"),
+        ({"credentials": [jwt({"vc": {"type": "A"}, "exp": "soon"})]}, "/credentials/0/exp"),
+        ({"credentials": [jwt({"vc": {"type": "A"}, "nbf": 1e300})]}, "/credentials/0/nbf"),
+        (
+            {"credentials": [jwt({"vc": {"type": "A", "issuer": "did:web:a"}, "iss": "did:web:b"})]},
+            "/credentials/0/iss",
+        ),
+        ({"credentials": [jwt({"vc": {"type": "A", "expirationDate": "soon"}})]}, "/credentials/0/expirationDate"),
         ({"credentials": [{"type": "VerifiableCredential"}]}, "/credentials/0/type"),
         ({"credentials": [{"type": "A", "credentialSubject": 1}]}, "/credentials/0/credentialSubject"),
         ({"credentials": [{"type": "A", "validUntil": "soon"}]}, "/credentials/0/validUntil"),
