@@ -209,9 +209,9 @@ def secret(value: object, env: Mapping[str, str], pointer: str) -> str:
         try:
             return Path(value.removeprefix("file:")).expanduser().read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise Invalid(f"cannot read the secret: {error.strerror}", pointer) from error
+            raise Invalid(f"cannot read the secret in {value}: {error.strerror}", pointer) from error
         except UnicodeDecodeError:  # its text would quote the secret
-            raise Invalid("cannot read the secret: it is not UTF-8", pointer) from None
+            raise Invalid(f"cannot read the secret in {value}: it is not UTF-8", pointer) from None
     raise Invalid("a secret is given by reference: env:NAME or file:PATH", pointer)
 
 

@@ -22,6 +22,7 @@ from connector.exchange.ports import Caller, Clock
 from connector.http.body import read_json
 from connector.http.door import Door
 from connector.http.middleware import finish_response
+from connector.identity.authorization import claimed_sender
 from connector.identity.credentials import VerifiableCredential
 from connector.identity.dcp_messages import CredentialRequestMessage, CredentialStatus, IssuerMetadata
 from connector.identity.presentations import MAX_CHARS, VerifiablePresentation
@@ -140,7 +141,7 @@ class _Surface:
     async def directory(self, request: web.Request) -> web.Response:
         """The BPN directory, to members."""
         counter = self._counter
-        await counter.door.proven(request, _DIRECTORY, lambda: _logged(self._member(request)))
+        await counter.door.proven(request, _DIRECTORY, lambda: _logged(request, self._member(request)))
         packed = await counter.published.directory()
         headers = {"Content-Encoding": "gzip", "Cache-Control": "private, max-age=60"}
         return web.Response(body=packed, content_type="application/json", headers=headers)
@@ -186,15 +187,16 @@ async def sender_of(counter: Counter, request: web.Request) -> Caller:
             token = await counter.verifier.verify(text)
         return Caller(token.issuer, None, token.jws.payload)
 
-    return await counter.door.caller(request, lambda: _logged(verify()))
+    return await counter.door.caller(request, lambda: _logged(request, verify()))
 
 
-async def _logged(check: Awaitable[T]) -> T:
-    """Do a check; why it has failed stands in the log, the sender learns only that."""
+async def _logged(request: web.Request, check: Awaitable[T]) -> T:
+    """Do a check; why it has failed, and who it claims to be from, stands in the log, the sender learns only that."""
     try:
         return await check
     except Refusal as refusal:
-        log.warning("denied", check=refusal.check.value, reason=refusal.reason, place=refusal.pointer)
+        peer = claimed_sender(request.headers.get("Authorization"), max_chars=MAX_CHARS)
+        log.warning("denied", check=refusal.check.value, reason=refusal.reason, place=refusal.pointer, peer=peer)
         raise PeerError(refusal.status, _TOLD[refusal.status]) from None
 
 

@@ -141,7 +141,9 @@ class Api:
         except TimeoutError as error:
             raise failure(f"{self.url} did not answer in {limit.total:g} s") from error
         except (aiohttp.ClientError, ValueError) as error:
-            raise failure(f"{self.url} cannot be reached: {error}") from error
+            raise failure(
+                f"{self.url} cannot be reached: {error}; is it running, and is this the URL of its management API?"
+            ) from error
         if status not in _OK:
             raise ApiError(status, read_faults(status, raw))
         return Reply(_json(self.url, raw), int(total) if total.isdecimal() else None)

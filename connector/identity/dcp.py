@@ -21,11 +21,10 @@ from typing_extensions import override
 
 from connector.exchange.denial import Denied
 from connector.exchange.ports import Caller, Clock, Directory, Identity
-from connector.identity.authorization import credentials as bearer
+from connector.identity.authorization import claimed_sender
 from connector.identity.credential_checks import CredentialChecks, bpn_of, check_coverage
 from connector.identity.credentials import VerifiableCredential
 from connector.identity.directory import receiver_of
-from connector.identity.jws import CompactJws
 from connector.identity.kept import Kept
 from connector.identity.presentations import VerifiablePresentation
 from connector.identity.proofs import PRESENTING, Proofs
@@ -36,8 +35,7 @@ from connector.identity.sts import SecureTokenService
 from connector.identity.tokens import SelfIssuedToken, TokenVerifier
 from connector.identity.wallets import Wallets
 from connector.policy.circumstances import ProvenCredential
-from connector.protocol.errors import Invalid, PeerError
-from connector.protocol.reading import MAX_TEXT
+from connector.protocol.errors import Invalid
 
 CAPACITY: Final = 2048
 """Counterparties whose credentials are kept in memory."""
@@ -145,7 +143,7 @@ class DcpIdentity(Identity):
                 check=refusal.check.value,
                 reason=refusal.reason,
                 place=refusal.pointer,
-                peer=sender or _claimed(authorization),
+                peer=sender or claimed_sender(authorization),
                 proven=sender is not None,
             )
             raise Denied(refusal.status, _TOLD[refusal.status], sender=sender, cause=refusal.reason) from None
@@ -257,12 +255,3 @@ class DcpIdentity(Identity):
 
 def _proven(credentials: Sequence[VerifiableCredential]) -> tuple[ProvenCredential, ...]:
     return tuple(says for credential in credentials for says in credential.proven())
-
-
-def _claimed(authorization: str | None) -> str | None:
-    """Who a refused token says that it is from, for the log."""
-    try:
-        issuer = CompactJws.parse(bearer(authorization) or "").payload.get("iss")
-    except PeerError:
-        return None
-    return issuer[:MAX_TEXT] if isinstance(issuer, str) else None

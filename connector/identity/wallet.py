@@ -21,6 +21,7 @@ import structlog
 from connector.exchange import credentials
 from connector.exchange.ports import Caller, Clock, Ids, Store, Tx
 from connector.exchange.records import Asked, Held, HeldCredential
+from connector.identity.authorization import claimed_sender
 from connector.identity.credential_checks import CredentialChecks
 from connector.identity.credentials import Profile, VerifiableCredential, profile_of
 from connector.identity.dcp_messages import (
@@ -77,7 +78,7 @@ class Wallet:
     async def sender(self, authorization: str | None) -> Caller:
         """Who sent a message to the wallet. Raise PeerError 401 or 503; the reason is logged, not told."""
         scheme, _, token = (authorization or "").strip().partition(" ")
-        with _denying(None):
+        with _denying(None, authorization):
             if scheme.lower() != "bearer" or not token.strip():
                 raise Refusal(
                     Check.HEADER, "an Authorization header `Bearer <self-issued token>` is required", status=401
@@ -250,8 +251,11 @@ def _parsed(jwt: str, profile: str) -> VerifiableCredential:
 
 
 @contextmanager
-def _denying(sender: Caller | None) -> Iterator[None]:
-    """Log why somebody is refused; the sender is told no more than the kind of it."""
+def _denying(sender: Caller | None, authorization: str | None = None) -> Iterator[None]:
+    """Log why somebody is refused; the sender is told no more than the kind of it.
+
+    authorization: the header of a sender that is not proven yet.
+    """
     try:
         yield
     except Refusal as refusal:
@@ -261,7 +265,7 @@ def _denying(sender: Caller | None) -> Iterator[None]:
             check=refusal.check.value,
             reason=refusal.reason,
             place=refusal.pointer,
-            peer=sender.id if sender else None,
+            peer=sender.id if sender else claimed_sender(authorization),
             proven=sender is not None,
         )
         raise PeerError(refusal.status, _TOLD[refusal.status]) from None

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from connector.exchange import credentials
 from connector.exchange.records import Asked, HeldCredential
+from connector.identity.authorization import claimed_sender
 from connector.identity.credentials import Profile, VerifiableCredential
 from connector.identity.dcp_messages import CONTEXT, PresentationQueryMessage
 from connector.identity.did import parse_did_document
@@ -80,6 +81,7 @@ class World:
         lines = [entry for entry in logs if entry["event"] == "denied"]
         assert all(line["reason"] not in str(answer) for line in lines)
         assert answer["errors"]
+        assert all(line["peer"] == claimed_sender(header) for line in lines), "who sent it, or claims to have"
         return status, lines[0]["check"] if lines else None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from connector.authority.issuing import UNDELIVERED
 from connector.client.api import ApiError
@@ -522,10 +523,13 @@ async def test_a_member_gets_the_directory_packed(world: AuthorityWorld) -> None
 
 async def test_who_shows_no_membership_does_not_get_the_directory(world: AuthorityWorld) -> None:
     mine = await credentials_of(world, "bpn")
-    assert await directory(world, presented(world, mine)) == 403
-    assert await directory(world, presented(world, [])) == 403
-    assert await directory(world, world.bearer()) == 401
-    assert await directory(world, {}) == 401
+    with capture_logs() as logs:
+        assert await directory(world, presented(world, mine)) == 403
+        assert await directory(world, presented(world, [])) == 403
+        assert await directory(world, world.bearer()) == 401
+        assert await directory(world, {}) == 401
+    denied = [entry["peer"] for entry in logs if entry["event"] == "denied"]
+    assert denied == [world.holder.did, world.holder.did, world.holder.did, None], "who it claims to be is in the log"
 
 
 async def test_a_revoked_membership_does_not_open_the_directory(world: AuthorityWorld) -> None:

@@ -248,6 +248,16 @@ def test_an_unreadable_secret_is_not_quoted(tmp_path: Path) -> None:
         assert caught.value.pointer == "/management/key"
 
 
+@pytest.mark.parametrize(("content", "told"), [(None, "No such file"), (b"\xff", "not UTF-8")])
+def test_an_unreadable_secret_names_its_file(tmp_path: Path, content: bytes | None, told: str) -> None:
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(Invalid, match=told) as caught:
+        secret(f"file:{file}", {}, "/management/key")
+    assert str(file) in caught.value.reason
+
+
 def test_a_short_key_is_refused_without_showing_it() -> None:
     error = refusal(with_("management.key", "env:SHORT"), {"SHORT": "geheim"})
     assert "geheim" not in f"{error} {error.value}"
