@@ -13,26 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from connector.authority.register import Register, Tx
-from connector.identity.did import MAX_METHODS, did_document
+from connector.identity.did import did_document
+from connector.identity.former_keys import MOST, FormerKey
 from connector.identity.keys import SigningKey, load_or_create, replace_key
 from connector.protocol.errors import Conflict
 
-MOST: Final = MAX_METHODS // 2
-"""Keys in the document: some readers take no more than twice as many."""
 SPARE_MS: Final = 86_400_000
 """How long a key is published longer than needed, because clocks differ and decisions are under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class FormerKey:
-    """The public half of a key that signs nothing any more; `jwk` as it was published."""
-
-    kid: str
-    jwk: Mapping[str, str]
-
-    def public_jwk(self) -> Mapping[str, str]:
-        """As the DID document wants it."""
-        return self.jwk
 
 
 @dataclass(slots=True)
@@ -45,7 +32,7 @@ class Keys:
 
     def document(self, services: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         """The authority's DID document as JSON."""
-        return did_document(self.current.did, [self.current, *self.former], services)
+        return did_document(self.current.did, [self.current], services, former=self.former)
 
 
 async def open_keys(path: Path, did: str, register: Register, now: int) -> Keys:

@@ -15,7 +15,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "serve": ("serve", "serve", "Run a node until it is told to stop."),
     "config": ("settings", "config", "Check a node's settings, list them all, print an example."),
     "db": ("db", "db", "Migrate, check and back up a node's database."),
-    "key": ("key", "key", "Show a node's public key, as the DID document that it serves."),
+    "key": ("key", "key", "Show a node's public keys, as the DID document that it serves; sign with a new one."),
     "authority": ("authority", "authority", "Run the authority of a data space, and keep its register of members."),
     "join": ("join", "join", "Get a node its DID, keys and credentials from the authority of a data space."),
     "onboard": ("onboard", "onboard", "Take the companies of a table into a data space, and say who is ready."),

@@ -21,7 +21,9 @@ CONTEXTS: Final = (
     "https://w3id.org/dspace-dcp/v1.0/dcp.jsonld",
     "https://w3id.org/dspace/2025/1/context.jsonld",
 )
-RELATIONSHIPS: Final = ("authentication", "assertionMethod", "capabilityInvocation")
+PRESENTING: Final = "authentication"
+ASSERTING: Final = "assertionMethod"
+RELATIONSHIPS: Final = (PRESENTING, ASSERTING, "capabilityInvocation")
 MAX_CHARS: Final = 2048
 MAX_METHODS: Final = 64
 """Methods read from a stranger's document; each key costs time to check."""
@@ -99,20 +101,29 @@ class PublishedKey(Protocol):
         ...
 
 
-def did_document(did: str, keys: Sequence[PublishedKey], services: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
+def did_document(
+    did: str,
+    keys: Sequence[PublishedKey],
+    services: Sequence[Mapping[str, str]] = (),
+    *,
+    former: Sequence[PublishedKey] = (),
+) -> dict[str, Any]:
     """Our DID document as JSON.
 
-    keys: the one in use, then those whose signatures are still under way. services: the entries as JSON, their members
-    being id, type and serviceEndpoint.
+    keys: those in use. services: the entries as JSON, their members being id, type and serviceEndpoint. former: keys
+    that sign nothing any more and prove what they have signed; they are for assertions only.
     """
     methods = [
-        {"id": key.kid, "type": "JsonWebKey2020", "controller": did, "publicKeyJwk": key.public_jwk()} for key in keys
+        {"id": key.kid, "type": "JsonWebKey2020", "controller": did, "publicKeyJwk": key.public_jwk()}
+        for key in (*keys, *former)
     ]
+    relationships = {name: [key.kid for key in keys] for name in RELATIONSHIPS}
+    relationships[ASSERTING] += [key.kid for key in former]
     return {
         "@context": list(CONTEXTS),
         "id": did,
         "verificationMethod": methods,
-        **{relationship: [key.kid for key in keys] for relationship in RELATIONSHIPS},
+        **relationships,
         "service": [dict(service) for service in services],
     }
 

@@ -163,8 +163,16 @@ def replace_key(path: Path, key: SigningKey) -> None:
 
     Raise LocalError naming the file if it cannot be written; then the old one is still there.
     """
+    replace_file(path, key.to_pem())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Give a file other content, readable by its owner only: the one or the other is there at every moment, whole.
+
+    Raise LocalError naming the file if it cannot be written; then the old content is still there.
+    """
     try:
-        with _drafted(path, key.to_pem()) as draft:
+        with _drafted(path, content) as draft:
             draft.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:

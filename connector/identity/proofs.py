@@ -6,16 +6,15 @@ published, the key must be in it. A signature that the document at hand does not
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from connector.exchange.ports import Clock
-from connector.identity.did import DidDocument
+from connector.identity.did import ASSERTING, PRESENTING, DidDocument
 from connector.identity.jws import CompactJws
 from connector.identity.resolver import DidResolver
 from connector.protocol.errors import PeerError
 
-PRESENTING: Final = "authentication"
-ASSERTING: Final = "assertionMethod"
+__all__ = ["ASSERTING", "PRESENTING", "Proofs", "kid_of"]
 
 
 def kid_of(header: Mapping[str, Any], signer: str) -> str:

@@ -10,7 +10,7 @@ import contextlib
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from typing_extensions import override
 
@@ -78,6 +78,10 @@ class DatabaseStore(Store):
         future: asyncio.Future[T] = self._loop.create_future()
         queue.put(Job(fn, future, reads=reads))
         return await future
+
+    async def signs_with(self, did: str, kid: str) -> str | None:
+        """Remember that the node `did` signs with `kid`; the key that it signed with before, None if with this one."""
+        return await self.run(lambda tx: cast("StoreTx", tx).signs_with(did, kid))
 
     @override
     def listen(self, listener: Callable[[Commit], None]) -> None:

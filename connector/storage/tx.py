@@ -57,6 +57,9 @@ class StoreTx(Tx):
             " ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, kind = excluded.kind,"
             " subject = excluded.subject, detail = excluded.detail, owner = excluded.owner"
         )
+        self._signed_with = sql.get("signed with", lambda: select(tables.node.c.id, tables.node.c.key))
+        self._forget_key = sql.get("forget key", lambda: delete(tables.node))
+        self._sign_with = sql.get("sign with", tables.node.insert)
         self._all_messages = sql.get("all messages", _all_messages)
         self._all_timers = sql.get("all timers", lambda: _of_us(codec.TIMER))
 
@@ -86,6 +89,15 @@ class StoreTx(Tx):
     @override
     def emit(self, event: Happened) -> None:
         self._events.append(event)
+
+    def signs_with(self, did: str, kid: str) -> str | None:
+        """Remember that the node `did` signs with `kid`; the key that it signed with before, None if with this one."""
+        before = self._connection.row(self._signed_with)
+        if before == (did, kid):
+            return None
+        self._connection.change(self._forget_key)
+        self._connection.change(self._sign_with, {"id": did, "key": kid})
+        return str(before[1]) if before is not None and before[0] == did else None
 
     @override
     def take_up(self) -> None:

@@ -20,9 +20,9 @@ from connector.exchange.hold import hold
 from connector.exchange.node import Node
 from connector.http.door import Refusals
 from connector.http.server import Listener, stop_signal
-from connector.identity.keys import load_or_create
+from connector.identity.former_keys import NodeKeys, open_node_keys
 from connector.metrics import Metrics
-from connector.storage.store import SharedStore
+from connector.storage.store import DatabaseStore, SharedStore
 from connector.wiring.parts import DATABASE, build_node, make_folder, open_store, open_tracing, present
 from connector.wiring.surfaces import limits_of, open_private, open_public
 
@@ -64,11 +64,9 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         store = await open_store(config)
         store.listen(metrics.committed)
         stack.push_async_callback(store.close)
-        key = load_or_create(config.key or config.data / KEY_FILE, config.did)
-        if isinstance(store, SharedStore):
-            await store.belong(config.did, key.kid)
+        keys = await _open_keys(config, store)
         tracing = open_tracing(config, stack)
-        node, plane, trusted = build_node(config, store, key, stack, metrics, tracing)
+        node, plane, trusted = build_node(config, store, keys.current, stack, metrics, tracing)
         engine = Engine(node, lambda attempt: metrics.deliveries(tracing.deliveries(attempt) if tracing else attempt))
         metrics.read(present(config, store, engine, node.clock))
         stack.push_async_callback(engine.close)
@@ -76,7 +74,7 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
             await engine.start()
         limits, refusals = limits_of(config), Refusals(lambda limit: metrics.count("connector_limited_total", limit))
         watching = [tracing.requests()] if tracing else []
-        public = await open_public(config, node, plane, engine, key, trusted, metrics, limits, refusals, watching)
+        public = await open_public(config, node, plane, engine, keys, trusted, metrics, limits, refusals, watching)
         stack.push_async_callback(public.close)
         leaving = asyncio.Event()
         management = await open_private(config, node, engine, trusted, metrics, limits, refusals, watching, leaving)
@@ -86,6 +84,23 @@ async def start(config: Config) -> AsyncIterator[RunningNode]:
         if (holder := node.holder) is not None:
             await store.run(lambda tx: credentials.look(tx, holder, now=node.clock.now(), ids=node.ids))
         yield RunningNode(node, engine, public, management)
+
+
+async def _open_keys(config: Config, store: DatabaseStore) -> NodeKeys:
+    """The node's keys. That its key file was replaced by hand is said: who misses proofs is a reader, much later."""
+    keys = open_node_keys(config.key or config.data / KEY_FILE, config.did)
+    kid = keys.current.kid
+    if isinstance(store, SharedStore):
+        await store.belong(config.did, kid)
+    elif (before := await store.signs_with(config.did, kid)) and before not in (key.kid for key in keys.former):
+        log.warning(
+            "the signing key was replaced, and the DID document does not publish the former one: what that one has"
+            " signed fails at readers. Publish passports and payloads again, or put the former key back and run"
+            " `connector key rotate`",
+            kid=kid,
+            former=before,
+        )
+    return keys
 
 
 async def _leave(leaving: asyncio.Event, engine: Engine, public: Listener, grace_s: float) -> None:

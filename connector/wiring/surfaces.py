@@ -30,8 +30,8 @@ from connector.http.sts import sts_routes
 from connector.http.tls import Reloader
 from connector.http.twins import TWINS_PATH, twins_app
 from connector.identity.dcp_messages import CREDENTIAL_SERVICE
-from connector.identity.did import did_document, did_document_path
-from connector.identity.keys import SigningKey
+from connector.identity.did import did_document_path
+from connector.identity.former_keys import NodeKeys
 from connector.identity.tokens import LIFETIME_S
 from connector.identity.wallet import Wallet
 from connector.metrics import Metrics
@@ -45,7 +45,7 @@ async def open_public(
     node: Node,
     plane: EmbeddedDataPlane,
     engine: Engine,
-    key: SigningKey,
+    keys: NodeKeys,
     trusted: Trust,
     metrics: Metrics,
     limits: Limits,
@@ -54,7 +54,7 @@ async def open_public(
 ) -> Listener:
     """Begin to serve strangers; `watching` sees every request first."""
     tls = _tls(config)
-    app = _public(config, node, plane, engine, key, trusted.wallet, _door(config, refusals))
+    app = _public(config, node, plane, engine, keys, trusted.wallet, _door(config, refusals))
     app.middlewares.insert(0, timed(metrics, "did", {DSP_PATH: "dsp", DATA_PATH: "data-plane", DCP_PATH: "dcp"}))
     app.middlewares[:0] = watching
     return await serve(
@@ -125,15 +125,14 @@ def _public(
     node: Node,
     plane: EmbeddedDataPlane,
     engine: Engine,
-    key: SigningKey,
+    keys: NodeKeys,
     wallet: Wallet | None,
     door: Door,
 ) -> web.Application:
     """What strangers reach: the DID document, the protocol, the data plane, the wallet."""
     root = application(render_plain, below={DATA_PATH: render_public})
     if config.did.startswith("did:web:") and not config.sts_url:  # an external wallet publishes its own key
-        document = did_document(config.did, [key], _services(config))
-        root.add_routes(did_routes(did_document_path(config.did), document))
+        root.add_routes(did_routes(did_document_path(config.did), keys.document(_services(config))))
     if config.passport_pages:
         root.add_routes(PassportPages(node, config.url, door).routes())
     root.add_subapp(DSP_PATH, dsp_application(node, engine.release, engine.dispatcher.heard, door=door))

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from connector.authority.keys import MOST, SPARE_MS, Keys, open_keys, rotate
+from connector.authority.keys import SPARE_MS, Keys, open_keys, rotate
 from connector.authority.model import Issued
 from connector.authority.register import Register
 from connector.identity.credentials import Profile
 from connector.identity.did import parse_did_document
+from connector.identity.former_keys import MOST
 from connector.identity.keys import SigningKey
 from connector.protocol.errors import Conflict, LocalError
 
