@@ -84,8 +84,14 @@ class DidResolver:
         return self._answer(await self._shared_flight(did))
 
     async def key(self, kid: str) -> VerificationKey:
-        """The key that a DID URL names. Raise as `resolve` does, and PeerError 401 if there is none."""
+        """The key that a DID URL names. Raise as `resolve` does, and PeerError 401 if there is none.
+
+        A document at hand that does not name it may be older than the key.
+        """
+        began = self._clock.now()
         document = await self.resolve(kid.partition("#")[0])
+        if kid not in document.methods:
+            document = await self.refresh(document.id, since=began) or document
         found = document.methods.get(kid)
         if found is None:
             raise PeerError(401, f"the DID document of {document.id} has no key {kid} that we can use")

@@ -57,9 +57,6 @@ class StoreTx(Tx):
             " ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, kind = excluded.kind,"
             " subject = excluded.subject, detail = excluded.detail, owner = excluded.owner"
         )
-        self._signed_with = sql.get("signed with", lambda: select(tables.node.c.id, tables.node.c.key))
-        self._forget_key = sql.get("forget key", lambda: delete(tables.node))
-        self._sign_with = sql.get("sign with", tables.node.insert)
         self._all_messages = sql.get("all messages", _all_messages)
         self._all_timers = sql.get("all timers", lambda: _of_us(codec.TIMER))
 
@@ -92,11 +89,12 @@ class StoreTx(Tx):
 
     def signs_with(self, did: str, kid: str) -> str | None:
         """Remember that the node `did` signs with `kid`; the key that it signed with before, None if with this one."""
-        before = self._connection.row(self._signed_with)
+        node, sql = tables.node, self._connection.sql
+        before = self._connection.row(sql.get("signed with", lambda: select(node.c.id, node.c.key)))
         if before == (did, kid):
             return None
-        self._connection.change(self._forget_key)
-        self._connection.change(self._sign_with, {"id": did, "key": kid})
+        self._connection.change(sql.get("forget key", lambda: delete(node)))
+        self._connection.change(sql.get("sign with", node.insert), {"id": did, "key": kid})
         return str(before[1]) if before is not None and before[0] == did else None
 
     @override

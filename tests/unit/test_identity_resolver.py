@@ -148,6 +148,17 @@ async def test_the_cache_is_bounded_and_drops_what_was_used_longest_ago() -> Non
     assert len(world.web.asked) == asked + 1
 
 
+async def test_a_key_that_the_document_at_hand_does_not_name_is_looked_for_once_more() -> None:
+    world = World()
+    await world.resolver.resolve(THEIRS)
+    world.clock.tick(1)
+    new = rotate(world)
+    assert (await world.resolver.key(new.kid)).verify("ES256", b"data", new.sign(b"data"))
+    with pytest.raises(PeerError, match="has no key"):
+        await world.resolver.key(f"{THEIRS}#none")
+    assert len(world.web.asked) == 2, "and not again and again for whoever invents names"
+
+
 async def test_a_refresh_brings_the_new_key_before_the_old_document_has_expired() -> None:
     world = World()
     await world.resolver.resolve(THEIRS)
