@@ -1,6 +1,7 @@
 """What a consumer does: look at a catalog, and get a dataset in one go."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import click
 from connector.cli.connection import locate, on_node, provider_options
 from connector.cli.terminal import Said
 from connector.client import Client, Dataset, Fetched, ModelVerdict
+from connector.client.model import Check, Doc
 from connector.exchange.query import QuerySpec
 
 _SHOWN: Final = 20
@@ -62,17 +64,20 @@ async def obtain(
     return received(await client.obtain(provider, dataset_id, semantic_id=semantic_id), output)
 
 
-def received(fetched: Fetched, output: Path | None) -> Said:
-    """Say what came and what it is worth; write it to a file only if no check failed."""
+def received(fetched: Fetched, output: Path | None, *, beside: Sequence[Check] = (), kept: Doc | None = None) -> Said:
+    """Say what came and what it is worth; write it to a file only if no check failed.
+
+    beside: checks that were made of more than the data. kept: what is written in place of the data.
+    """
     verified, ok = fetched.verified, fetched.ok is not False
     checks = () if verified is None else verified.checks
-    lines = [f"{'ok' if check.ok else 'FAILED':6} {check.name}: {check.detail}" for check in checks]
+    lines = [f"{'ok' if check.ok else 'FAILED':6} {check.name}: {check.detail}" for check in (*checks, *beside)]
     if verified is None:
         lines.append("unproven: the data carries no signature, and none was asked for")
         lines.append(_verdict(fetched.model))
     lines += faults(fetched.model)
     if output is not None and ok:
-        output.write_bytes(_bytes(fetched.payload))
+        output.write_bytes(_bytes(fetched.payload if kept is None else kept))
         lines.append(f"written to {output}")
     elif ok:
         lines.append(_bytes(fetched.payload).decode(errors="replace"))

@@ -21,9 +21,11 @@ async def find(client: Client, code: str, provider: str | None, semantic_id: str
 
     CODE is what was scanned: CX:<part>:<serial number>, the address of a passport's page, <DID>#<serial number>, a
     battery's urn:..., or a serial number. What is agreed and open already is used again. The exit code is 1 if any
-    check of the passport fails; then nothing is written.
+    check of the passport fails, or it is that of another battery; then nothing is written. The file can be proven
+    offline with `connector passport verify`; where the provider offers no credential it is the plain aspect.
     """
     found = await client.find(code, provider=provider, semantic_id=semantic_id)
-    said = received(found.fetched, output)
+    said = received(found.fetched, output, beside=found.checks, kept=found.bundle)
     way = {"provider": found.provider, "shellId": found.shell_id, "assetId": found.asset_id, "steps": list(found.steps)}
-    return Said({**way, "transferId": found.transfer_id, **said.doc}, [*found.steps, *said.lines], ok=said.ok)
+    proof = {name: found.raw.get(name) for name in ("scanned", "report", "bundle") if name == "scanned" or found.ok}
+    return Said({**way, "transferId": found.transfer_id, **said.doc, **proof}, [*found.steps, *said.lines], ok=found.ok)

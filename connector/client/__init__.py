@@ -145,8 +145,8 @@ class Client:
     ) -> Found:
         """From what stands on a battery to its passport: registry, contract, transfer, data, verification.
 
-        provider: a DID or BPN, for codes that do not say whose battery it is. Look at `fetched.verified` before using
-        anything. The transfer goes on, so that the next scan is fast.
+        provider: a DID or BPN, for codes that do not say whose battery it is. Look at `ok` before using anything.
+        The transfer goes on, so that the next scan is fast.
         """
         return await find(self.api, code, provider=provider, semantic_id=semantic_id, timeout_s=timeout_s)
 

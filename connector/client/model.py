@@ -253,6 +253,13 @@ class Check:
     ok: bool
     detail: str
 
+    @classmethod
+    def of(cls, name: str, doc: object) -> Self:
+        """Read one row of a report."""
+        if not isinstance(doc, Mapping):
+            return cls(name, ok=False, detail="the report does not say")
+        return cls(name, doc.get("ok") is True, _text(doc, "detail"))
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -263,7 +270,7 @@ class Verified:
     @classmethod
     def of(cls, doc: Doc) -> Self:
         """Read the report. A check that is not in it has failed: failing checks deny."""
-        return cls(tuple(_check(name, doc.get(name)) for name in CHECKS))
+        return cls(tuple(Check.of(name, doc.get(name)) for name in CHECKS))
 
     @property
     def ok(self) -> bool:
@@ -274,12 +281,6 @@ class Verified:
     def failed(self) -> tuple[Check, ...]:
         """The checks that do not hold."""
         return tuple(check for check in self.checks if not check.ok)
-
-
-def _check(name: str, doc: object) -> Check:
-    if not isinstance(doc, Mapping):
-        return Check(name, ok=False, detail="the report does not say")
-    return Check(name, doc.get("ok") is True, _text(doc, "detail"))
 
 
 @dataclass(frozen=True, slots=True)

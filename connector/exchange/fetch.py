@@ -82,7 +82,13 @@ async def fetch(
     verification. Raise NotFound (no running pull) or Unreachable.
     """
     edr = await edrs.data_address(node, transfer_id)
-    answer = await ask(node, edr, path)
+    return await judged(node, edr, await ask(node, edr, path), semantic_id=semantic_id, named_by=named_by)
+
+
+async def judged(
+    node: Node, edr: Edr, answer: Answer, *, semantic_id: str | None = None, named_by: str = REQUEST
+) -> Fetched:
+    """What came of a running pull, with what it is worth. Never raises for what a peer says."""
     claimed = answer.headers.get(PAYLOAD_SEMANTIC_ID)
     model = await check_model(node, edr, answer, semantic_id, named_by)
     proven = semantic_id is not None or claimed is not None or PAYLOAD_SIGNATURE in answer.headers

@@ -13,14 +13,17 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from connector.exchange import catalog, discovery, edrs, fetch
+from connector.exchange import catalog, discovery, edrs, fetch, passport_fetch
 from connector.exchange.code import PART, Code
 from connector.exchange.fetch import Denied, Fetched
 from connector.exchange.node import Node
-from connector.exchange.ports import Waiter
+from connector.exchange.passport_fetch import Proof
+from connector.exchange.ports import Answer, Waiter
 from connector.exchange.pulls import LONGEST_S, Offered, Pulls, understood
 from connector.exchange.records import Edr, Peer
+from connector.exchange.scanned import check_scanned
 from connector.exchange.twins import INTERFACES, REGISTRY_TYPE
+from connector.passport.verification import Check
 from connector.protocol.catalog import read_catalog
 from connector.protocol.errors import Invalid, NotFound, PeerError, Unreachable
 from connector.protocol.versions import root_url
@@ -38,7 +41,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A passport, and by which way it was had; `steps` tell a person what was done and what was there already."""
+    """A passport, and by which way it was had; `steps` tell a person what was done and what was there already.
+
+    `scanned`: whether it is that of the battery which was scanned. `proof`: the credential with what proves it offline,
+    None if the provider offers none; then a step says so, and only the plain aspect is proven.
+    """
 
     provider: str
     shell_id: str
@@ -46,7 +53,14 @@ class Found:
     asset_id: str
     transfer_id: str
     fetched: Fetched = field(repr=False)
+    scanned: Check
+    proof: Proof | None = field(repr=False)
     steps: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """All checks hold."""
+        return self.fetched.ok is True and self.scanned.ok and (self.proof is None or self.proof.report.ok)
 
 
 class Finder:
@@ -58,7 +72,7 @@ class Finder:
         self._registries: dict[str, Offered] = {}
 
     async def find(self, code: Code, *, semantic_id: str | None = None, limit_s: float = LONGEST_S) -> Found:
-        """The passport that a code leads to. `fetched.verification` says what it is worth.
+        """The passport that a code leads to. `ok` says whether it is proven, and that battery's.
 
         semantic_id: the aspect model that it has to be. Raise Invalid (the code), NotFound (no such twin for us, or no
         passport in it) or Unreachable (a step failed or took too long; the reason says which).
@@ -126,14 +140,31 @@ class _Search:
         aspect = self._semantic_id or next(iter(submodel.semantic_ids), None)
         named_by = fetch.REQUEST if self._semantic_id else fetch.TWIN
 
-        async def data(ident: str) -> tuple[str, Fetched]:
-            path_below = below((await self._edr(ident)).address["endpoint"], path)
-            got = await fetch.fetch(self._node, ident, path=path_below, semantic_id=aspect, named_by=named_by)
-            return ident, got
+        async def data(ident: str) -> tuple[str, Fetched, Proof | None]:
+            edr = await self._edr(ident)
+            plain = await fetch.ask(self._node, edr, below(edr.address["endpoint"], path))
+            got = await fetch.judged(self._node, edr, plain, semantic_id=aspect, named_by=named_by)
+            return ident, got, await self._proof(edr, plain)
 
-        transfer_id, fetched = await self._pulls.through(passport, data, self._steps)
+        transfer_id, fetched, proof = await self._pulls.through(passport, data, self._steps)
+        twin = [named.link for named in shell.specific_asset_ids]
+        is_passport = (aspect or "").endswith(_ASPECT_ENDS)
+        scanned = check_scanned(links, twin, passport_fetch.as_json(fetched.body), passport=is_passport)
         steps = tuple(self._steps)
-        return Found(did, shell.id, submodel.id, passport.asset_id, transfer_id, fetched, steps)
+        return Found(did, shell.id, submodel.id, passport.asset_id, transfer_id, fetched, scanned, proof, steps)
+
+    async def _proof(self, edr: Edr, plain: Answer) -> Proof | None:
+        """The credential, where the provider offers one. Raise Denied; anything else leaves the plain aspect."""
+        if not passport_fetch.is_offered(plain):
+            self._steps.append(f"only the plain aspect: {edr.provider_id} offers no passport credential")
+            return None
+        try:
+            return await passport_fetch.prove(self._node, edr, plain)
+        except Denied:
+            raise
+        except Unreachable as fault:
+            self._steps.append(f"only the plain aspect, the passport credential was not to be had: {fault.reason}")
+            return None
 
     async def _scanned(self, page: str) -> tuple[str, tuple[AssetLink, ...]]:
         """Whose page it is, and what the twin is known by; the DID must itself name a connector on the page's host."""

@@ -11,10 +11,14 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from connector.client import ApiError, template
+from connector.dataplane import passports as passport_source
 from connector.demo_data import PASSPORT_SEMANTIC_ID, passports
+from connector.exchange import passport_fetch
 from connector.exchange.ports import Tx
 from connector.exchange.query import QuerySpec
 from connector.exchange.twins import REGISTRY, twin_id
+from connector.identity.did import keys_in
+from connector.passport.report import Bundle, verify
 from connector.twins.calls import write_id
 from tests.integration.passport_world import AUTHORITY, KEY, MAKER, OEM, RECYCLER, STRANGER, Party, World, world
 
@@ -196,6 +200,48 @@ async def test_a_code_leads_to_the_passport_and_the_second_scan_negotiates_nothi
     for code in (f"{nodes[MAKER].did}#{SERIAL}", SERIAL, IDENT):
         provider = None if code.startswith("did:") else nodes[MAKER].did
         assert (await client.find(code, provider=provider)).transfer_id == first.transfer_id
+
+
+async def test_what_was_found_proves_itself_without_a_network(nodes: World) -> None:
+    found = await nodes[OEM].client.find(CODE, provider=nodes[MAKER].did)
+    assert found.ok
+    assert found.bundle is not None
+    bundle = Bundle.parse(found.bundle)
+    assert verify(bundle, keys_in(bundle.did_document), issuer=nodes[MAKER].did).ok
+    assert (bundle.aspect, bundle.audience) == (found.fetched.payload, nodes[OEM].did)
+
+
+async def test_the_passport_of_another_battery_is_not_that_of_the_code_however_well_it_is_signed(nodes: World) -> None:
+    other = passports()[1]
+    await nodes[MAKER].client.passports.publish(other, nodes.offers)
+    other_id = str(other["metadata"]["passportIdentifier"])
+    async with ClientSession() as session:  # the maker's registry has the one battery's data below the other's twin
+        registry = owned(nodes[MAKER], session)
+        right, wrong = (f"/shell-descriptors/{write_id(twin_id(ident))}" for ident in (IDENT, other_id))
+        _, shell = await registry.ask("GET", right)
+        _, mixed_up = await registry.ask("GET", wrong)
+        mixed = shell | {"submodelDescriptors": mixed_up["submodelDescriptors"]}
+        assert (await registry.ask("PUT", right, mixed))[0] == 204
+        found = await nodes[OEM].client.find(CODE, provider=nodes[MAKER].did)
+    failed = [check for check in found.checks if not check.ok]
+    assert (found.ok, found.fetched.ok, [check.name for check in failed]) == (False, False, ["scanned"])
+    assert failed[0].detail.startswith(f"the code says manufacturerPartId {MODEL}; the passport says ")
+    assert found.fetched.verified is not None
+    assert found.fetched.verified.ok
+
+
+async def test_without_a_credential_the_plain_aspect_is_found_and_it_is_said(
+    nodes: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "only the plain aspect"
+    monkeypatch.setattr(passport_source, "CREDENTIAL", "/elsewhere")
+    found = await nodes[OEM].client.find(CODE, provider=nodes[MAKER].did)
+    assert (found.ok, found.bundle, [check.name for check in found.checks]) == (True, None, ["scanned"])
+    assert found.steps[-1].startswith(f"{said}, the passport credential was not to be had: the data plane of ")
+    monkeypatch.setattr(passport_fetch, "is_offered", lambda _: False)
+    found = await nodes[OEM].client.find(CODE, provider=nodes[MAKER].did)
+    assert (found.ok, found.bundle) == (True, None)
+    assert found.steps[-1] == f"{said}: {nodes[MAKER].did} offers no passport credential"
 
 
 async def test_each_reader_finds_its_own_view(nodes: World) -> None:

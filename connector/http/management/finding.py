@@ -21,9 +21,13 @@ async def _find(request: web.Request) -> web.Response:
 
 
 def _found(found: Found) -> dict[str, Any]:
-    """What `fetch` of a transfer says, and how it was come by."""
+    """What `fetch` of a transfer says, how it was come by, and what proves it later; `ok` is about all of it."""
     return {
         **fetched(found.fetched),
+        "ok": found.ok,
+        "scanned": {"ok": found.scanned.ok, "detail": found.scanned.detail},
+        "report": None if found.proof is None else found.proof.report.to_json(),
+        "bundle": None if found.proof is None else found.proof.bundle.to_json(),
         "provider": found.provider,
         "shellId": found.shell_id,
         "submodelId": found.submodel_id,
