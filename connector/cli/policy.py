@@ -1,8 +1,9 @@
 """Policies before they are used: what they mean, what is wrong with them, and why somebody is let in or not."""
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -15,6 +16,9 @@ from connector.policy.templates import template_policy, templates
 from connector.policy.validation import departures, faults
 from connector.protocol.errors import NotFound
 
+_JWT: Final = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]*", re.ASCII)
+_TYPE: Final = re.compile(r"\w+|[a-z]+:\S+", re.ASCII)
+"""A name, or a URI that ends in it."""
 SCOPES = ("catalog", "negotiation", "transfer", "monitor")
 
 
@@ -69,7 +73,7 @@ def check_policy(source: str, *, as_json: bool) -> None:
     "--credential",
     "credentials",
     multiple=True,
-    help="A credential, in place of those it has proven: a file (JSON or JWT), or the name of a type. Repeatable.",
+    help="A credential, in place of those it has proven: a file (JSON or JWT), a JWT, or a type's name. Repeatable.",
 )
 @click.option("--scope", type=click.Choice(SCOPES), default="negotiation", show_default=True, help="When it is asked.")
 @click.option("--at", help="The moment, ISO 8601.  [default: now]")
@@ -120,7 +124,17 @@ def _document(source: str) -> dict[str, Any] | None:
 
 
 def _credential(text: str) -> Any:  # noqa: ANN401 - any JSON
-    if not Path(text).is_file():
+    """What stands in a file, a JWT, or the name of a type; what is none of these is a wrong argument."""
+    if _JWT.fullmatch(text):
         return text
-    content = Path(text).read_text(encoding="utf-8").strip()
-    return read_json(Path(text)) if content.startswith("{") else content
+    if not Path(text).is_file():
+        if _TYPE.fullmatch(text):
+            return text
+        raise click.UsageError(f"{text!r} is no file, and no name of a credential's type as MembershipCredential")
+    content = Path(text).read_bytes().strip()
+    if content.startswith(b"{"):
+        return read_json(Path(text))
+    jwt = content.decode("ascii", errors="replace")
+    if not _JWT.fullmatch(jwt):
+        raise click.UsageError(f"{text} does not hold a credential: a JSON object, or a JWT (header.payload.signature)")
+    return jwt
