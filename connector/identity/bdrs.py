@@ -3,7 +3,8 @@
 It is shown to members only: the request carries a presentation of our MembershipCredential, made out to ourselves. The
 map is used for `refresh_s`; the first look-up after that begins to fetch the next one and is answered from the old one,
 which stays in use for as long as the directory is away. Whose DID is not in it is worth waiting for the next one
-(`find`): a partner may be new. Nothing is fetched when nobody asks.
+(`find`): a partner may be new. Nothing is fetched when nobody asks. After a failure there is a pause, which ends when
+our wallet gets credentials (`look_again`).
 """
 
 import asyncio
@@ -102,6 +103,16 @@ class RemoteDirectory(ports.Directory):
             self._flight = asyncio.create_task(self._fly(), name="bpn directory")
             self._flight.add_done_callback(self._landed)
         return self._flight
+
+    def look_again(self) -> None:
+        """Fetch at once if that has failed a moment ago: we hold more credentials now, and may be let in.
+
+        A fetch under way may have begun without them; how it ends is waited for.
+        """
+        if self._flight is not None:
+            self._flight.add_done_callback(lambda _: self.look_again())
+        elif self._due <= self._clock.now() < self._retry:
+            self._begin()
 
     def _landed(self, _: asyncio.Task[None]) -> None:
         self._flight = None

@@ -74,6 +74,11 @@ class Wallet:
 
     def __init__(self, parts: WalletParts) -> None:
         self._with = parts
+        self._taken: Callable[[], None] = lambda: None
+
+    def when_taken(self, tell: Callable[[], None]) -> None:
+        """Call `tell` each time that credentials have been taken."""
+        self._taken = tell
 
     async def sender(self, authorization: str | None) -> Caller:
         """Who sent a message to the wallet. Raise PeerError 401 or 503; the reason is logged, not told."""
@@ -127,6 +132,8 @@ class Wallet:
                 await us.store.run(keep)
             except Conflict as fault:
                 raise Refusal(Check.DELIVERY, fault.reason, fault.pointer) from fault
+        if held:
+            self._taken()
         types = [name for credential in held for name in credential.types]
         log.info("credentials delivered", issuer=sender.id, types=types, status=message.status.value)
 

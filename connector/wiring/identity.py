@@ -120,6 +120,8 @@ class _Dcp:
         )
         wallet = Wallet(parts)
         directory = self._directory(directory, partial(wallet.present, config.did, [_MEMBERSHIP]))
+        if isinstance(directory, RemoteDirectory):
+            wallet.when_taken(directory.look_again)
         needed = [name for scope in self._scopes if (name := scope.credential_type) is not None]
         holder = IssuerClient(
             self._resolver, sts.for_issuer, self._wire, wallet.recheck, needed=needed, issuer=config.wallet_issuer

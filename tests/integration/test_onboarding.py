@@ -116,6 +116,17 @@ async def test_without_an_invitation_the_authority_says_what_to_do(
     assert "public.url" not in str(refusal.value), "it was heard: that is not what has to be mended"
 
 
+async def test_a_partner_that_was_not_found_without_a_membership_is_found_as_soon_as_it_comes(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path
+) -> None:
+    await world.operator.post("/members", {"bpn": OTHER, "did": "did:web:other.example"})
+    config = await asyncio.to_thread(prepare, plan(world, ports), tmp_path / "node")
+    async with wiring.start(config) as started, reached(config) as client:
+        assert await started.node.directory.find(OTHER) is None
+        await join(client, world.did, await invited(world))
+        assert await started.node.directory.find(OTHER) == "did:web:other.example"
+
+
 def test_a_folder_is_one_companys(tmp_path: Path) -> None:
     first = Plan(bpn=BPN, url="https://one.example", authority="did:web:authority.example")
     made = prepare(first, tmp_path)

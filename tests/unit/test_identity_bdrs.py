@@ -149,6 +149,47 @@ async def test_without_a_membership_nobody_is_asked() -> None:
     assert "MembershipCredential" in logs[0]["reason"]
 
 
+async def test_credentials_that_come_end_the_pause_after_a_failure() -> None:
+    server = Server()
+    server.member = False
+    known = directory(server, StillClock())
+    assert await known.find(BPN) is None
+    server.member = True
+    assert await known.find(BPN) is None, "it failed a moment ago"
+    known.look_again()
+    assert await known.find(BPN) == DID
+    known.look_again()
+    await landed(known)
+    assert server.shown == ["vp"], "a map that is there is not fetched again"
+
+
+async def test_credentials_that_come_fetch_nothing_that_nobody_has_asked_for() -> None:
+    server = Server()
+    known = directory(server, StillClock())
+    known.look_again()
+    await landed(known)
+    assert server.shown == []
+
+
+async def test_credentials_that_come_while_a_fetch_without_them_is_under_way_make_another() -> None:
+    server, held, gate = Server(), [None, "vp"], asyncio.Event()
+
+    async def present() -> str | None:
+        shown = held.pop(0)
+        await gate.wait()
+        return shown
+
+    known = RemoteDirectory(Directory({}), server.fetch, present, StillClock())
+    first = known.refresh()
+    await asyncio.sleep(0)
+    known.look_again()
+    gate.set()
+    await first
+    await asyncio.sleep(0)
+    assert await known.find(BPN) == DID
+    assert (held, server.shown) == ([], ["vp"])
+
+
 async def test_an_unknown_partner_makes_us_look_again_but_not_often() -> None:
     server, clock = Server(), StillClock()
     known = directory(server, clock)
