@@ -54,6 +54,21 @@ def test_key_show_prints_the_document_and_keeps_the_key(runner: CliRunner, tmp_p
     assert document == json.loads(second.stdout)
 
 
+def test_key_rotate_puts_a_new_key_first_and_says_what_to_keep(runner: CliRunner, tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text(EXAMPLE.replace("/var/lib/connector", str(tmp_path / "data")))
+    show, rotate = (["key", word, "--config", str(file), "--json"] for word in ("show", "rotate"))
+    before = json.loads(runner.invoke(main, show).stdout)["assertionMethod"]
+    done = json.loads(runner.invoke(main, rotate).stdout)
+    after = json.loads(runner.invoke(main, show).stdout)
+    assert after["assertionMethod"] == [done["kid"], *before] == [done["kid"], *done["formerKids"]]
+    assert after["authentication"] == after["capabilityInvocation"] == [done["kid"]]
+    said = runner.invoke(main, rotate[:-1]).output
+    assert "from its next start on it signs with did:web:connector.example.com#" in said
+    assert f"published besides  {done['kid']}" in said
+    assert said.splitlines()[-1].endswith("signing-key.former.json")
+
+
 def test_serve_refuses_settings_that_are_not_right(runner: CliRunner, tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text('[node]\ndid = "did:web:x.example"\n')
