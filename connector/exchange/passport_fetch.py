@@ -76,9 +76,8 @@ async def prove(node: Node, edr: Edr, plain: Answer) -> Proof:
         fetched_at=node.clock.now(),
         did_document=document,
     )
-    return Proof(
-        bundle, node.notary.judge(bundle, passport_id=edr.asset_id, issuer=edr.provider_id, now=node.clock.now())
-    )
+    report = node.notary.judge(bundle, passport_id=edr.asset_id, issuer=edr.provider_id, now=node.clock.now())
+    return Proof(bundle, report)
 
 
 def as_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON

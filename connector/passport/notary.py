@@ -141,4 +141,4 @@ class KeyNotary(Notary):
         def fresh(issued: int) -> bool:
             return abs(issued - now // 1000) <= FRESH_S
 
-        return verify(bundle, resolve, passport_id=passport_id, issuer=issuer, fresh=fresh)
+        return verify(bundle, resolve, passport_id=passport_id, issuer=issuer, fresh=fresh, registry=self._registry)

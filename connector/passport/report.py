@@ -20,7 +20,9 @@ from connector.passport.disclosure import class_map
 from connector.passport.sdjwt import SdJwt
 from connector.passport.signature import Resolve
 from connector.passport.verification import Check
+from connector.passport.views import view_faults
 from connector.protocol.errors import ConnectorError, PeerError
+from connector.semantics.registry import SchemaRegistry, bundled
 
 KIND: Final = "BatteryPassportBundle"
 _SHOWN_CHANGES: Final = 5
@@ -130,18 +132,20 @@ def verify(
     passport_id: str | None = None,
     issuer: str | None = None,
     fresh: Callable[[int], bool] | None = None,
+    registry: SchemaRegistry | None = None,
 ) -> Report:
     """Judge a bundle; never raises for what is in it.
 
     passport_id: which passport was asked for. issuer: the DID that is expected to have signed. fresh: judges the time
     (in seconds) of a presentation that was asked for just now; left out for a file, whose presentation is of when it
-    was fetched.
+    was fetched. registry: the schemas to judge by, those delivered with the connector if left out.
     """
     checks: dict[str, Check] = {}
     fetched_s = bundle.fetched_at // 1000
     credential = _proven(checks, bundle, resolve, passport_id)
     if credential is not None:
         checks["issuer"] = _issuer(credential, issuer, str(bundle.did_document.get("id")))
+        checks["model"] = _model(credential, registry or bundled())
     good = fresh or (lambda issued: abs(issued - fetched_s) <= _CLOCKS_APART_S)
     checks["binding"] = _binding(bundle, resolve, good)
     checks["aspect"] = _aspect(bundle, credential, resolve)
@@ -173,6 +177,26 @@ def _issuer(credential: Credential, expected: str | None, kept: str) -> Check:
     if credential.issuer != (expected or kept):
         return Check(ok=False, detail=f"issued by {credential.issuer}; expected {expected or kept}")
     return Check(ok=True, detail=f"issued by {expected or kept}" + ("" if expected else ", by the word of this file"))
+
+
+def _model(credential: Credential, registry: SchemaRegistry) -> Check:
+    """What is visible fits the aspect model: who signs may still be wrong.
+
+    Which class a field has, and so what may be missing, our edition of the class map says, and of no other edition.
+    """
+    about, known = credential.about, class_map()
+    if (about.aspect, about.class_map) != (known.aspect, known.edition):
+        theirs = f"{about.aspect[:200]}, edition {about.class_map[:40]} of the class map"
+        return Check(ok=True, detail=f"not checked: other edition ({theirs}; known here is {known.edition})")
+    shown = frozenset(field.disclosure_class for field in credential.shown)
+    try:
+        faults = view_faults(about.aspect, credential.passport, shown, registry)
+    except ConnectorError as fault:
+        return Check(ok=False, detail=str(fault))
+    if faults:
+        more = "" if len(faults) == 1 else f" (the first of {len(faults)} faults)"
+        return Check(ok=False, detail=f"{faults[0].text}{more}")
+    return Check(ok=True, detail=f"fits {about.aspect}, showing {', '.join(sorted(shown))}")
 
 
 def _binding(bundle: Bundle, resolve: Resolve, good: Callable[[int], bool]) -> Check:

@@ -12,9 +12,10 @@ from connector.identity.did import did_document, keys_in
 from connector.passport import credential, sdjwt
 from connector.passport.audiences import EVERYBODY, Reading, lattice
 from connector.passport.credential import Credential
-from connector.passport.disclosure import class_map
+from connector.passport.disclosure import assemble, class_map
 from connector.passport.report import Bundle, verify
 from connector.passport.sdjwt import Jwt, SdJwt
+from connector.passport.signature import sign
 from connector.protocol.errors import Invalid, PeerError
 from tests.unit.passport_world import (
     AUTHORITY,
@@ -24,6 +25,7 @@ from tests.unit.passport_world import (
     OTHER,
     PARTNER,
     PASSPORT_ID,
+    READER,
     RECYCLER,
     about,
     bundle,
@@ -208,6 +210,33 @@ def test_what_does_not_hold_is_named(changed: dict[str, Any], check: str) -> Non
     report = verify(bundle(**changed), KEYS)
     assert not report.checks[check].ok
     assert not report.ok
+
+
+def changed_by_its_issuer(place: str, value: object, *, edition: str | None = None) -> Bundle:
+    """A bundle in which everything is signed as it should be, and one field is not as the aspect model has it."""
+    known = class_map() if edition is None else replace(class_map(), edition=edition)
+    fields = {**known.split(passport()).fields, place: value}
+    told = replace(about(), class_map=known.edition)
+    made = credential.issue(told, fields, known, KEY, salts())
+    granted = lattice().classes(RECYCLER, PASSPORT_ID)
+    bound = {"audience": READER, "nonce": "n-1", credential.AGREEMENT: "agreement-1"}
+    shown = sdjwt.bind(credential.present(made, known, granted), KEY, now_s=NOW // 1000, **bound)
+    aspect = known.project(assemble(fields), granted)
+    return bundle(presentation=shown.text, aspect=aspect, aspect_signature=sign(aspect, KEY))
+
+
+def test_what_breaks_the_model_is_named_however_well_it_is_signed() -> None:
+    assert verify(bundle(), KEYS).checks["model"].detail.endswith("showing individual, public-model, restricted-model")
+    report = verify(changed_by_its_issuer("/identification/category", "SPACESHIP"), KEYS)
+    assert [name for name, check in report.checks.items() if not check.ok] == ["model"]
+    assert report.checks["model"].detail.startswith("/identification/category: ")
+
+
+def test_a_passport_by_another_edition_of_the_class_map_is_not_held_to_the_model_and_the_report_says_so() -> None:
+    report = verify(changed_by_its_issuer("/identification/category", "SPACESHIP", edition="2031-01-01"), KEYS)
+    assert report.ok
+    assert report.checks["model"].detail.startswith("not checked: other edition (")
+    assert "edition 2031-01-01 of the class map" in report.checks["model"].detail
 
 
 def test_a_passport_that_was_not_asked_for_is_named() -> None:
