@@ -17,6 +17,7 @@ from connector.passport.canonical import canonical
 from connector.passport.credential import AGREEMENT, Credential, binding_key
 from connector.passport.diff import changes
 from connector.passport.disclosure import class_map
+from connector.passport.names import Names
 from connector.passport.sdjwt import SdJwt
 from connector.passport.signature import Resolve
 from connector.passport.verification import Check
@@ -145,6 +146,7 @@ def verify(
     credential = _proven(checks, bundle, resolve, passport_id)
     if credential is not None:
         checks["issuer"] = _issuer(credential, issuer, str(bundle.did_document.get("id")))
+        checks["identifier"] = _identifier(credential)
         checks["model"] = _model(credential, registry or bundled())
     good = fresh or (lambda issued: abs(issued - fetched_s) <= _CLOCKS_APART_S)
     checks["binding"] = _binding(bundle, resolve, good)
@@ -177,6 +179,17 @@ def _issuer(credential: Credential, expected: str | None, kept: str) -> Check:
     if credential.issuer != (expected or kept):
         return Check(ok=False, detail=f"issued by {credential.issuer}; expected {expected or kept}")
     return Check(ok=True, detail=f"issued by {expected or kept}" + ("" if expected else ", by the word of this file"))
+
+
+def _identifier(credential: Credential) -> Check:
+    """The credential is about the passport that it holds: an issuer may contradict itself."""
+    subject, said = credential.about.passport_id, Names.of(credential.passport).passport_id
+    if said is None:
+        return Check(ok=True, detail="not compared: the passport's own identifier is not visible")
+    if said != subject:
+        detail = f"the credential is about {subject[:200]}; the passport in it says {said[:200]}"
+        return Check(ok=False, detail=f"{detail} at /metadata/passportIdentifier")
+    return Check(ok=True, detail=f"the passport calls itself {subject}, as the credential does")
 
 
 def _model(credential: Credential, registry: SchemaRegistry) -> Check:

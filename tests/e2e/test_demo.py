@@ -49,7 +49,7 @@ def test_three_readers_see_their_own_views_and_find_a_flipped_byte(told: dict[st
     by_reader = {step["who"]: "\n".join(step["notes"]) for step in told["steps"] if "reads battery" in step["what"]}
     for title, hidden in READERS.items():
         notes = by_reader.pop(title)
-        assert "ok  digest, signature, signer, schema, credential, issuer, model, binding, aspect" in notes
+        assert "ok  digest, signature, signer, schema, credential, issuer, identifier, model, binding, aspect" in notes
         assert set(re.findall(r"^sees +(\S+)", notes, re.MULTILINE)) == CLASSES - hidden
         assert set(re.findall(r"^withheld +(\S+)", notes, re.MULTILINE)) == COMMERCIAL | hidden
     assert not by_reader

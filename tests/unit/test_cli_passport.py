@@ -36,7 +36,7 @@ class TestVerify:
         done = run("verify", kept)
         assert done.exit_code == 0, done.output
         lines = done.output.splitlines()
-        assert lines[-1] == "verified: credential, issuer, model, binding, aspect"
+        assert lines[-1] == "verified: credential, issuer, identifier, model, binding, aspect"
         composition = next(line for line in lines if line.startswith("/materials/composition"))
         assert "[restricted-model] signed 2026-" in composition
         assert f"by {MAKER} with {KEY.kid}" in composition

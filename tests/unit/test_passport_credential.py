@@ -232,6 +232,25 @@ def test_what_breaks_the_model_is_named_however_well_it_is_signed() -> None:
     assert report.checks["model"].detail.startswith("/identification/category: ")
 
 
+def test_an_issuer_that_contradicts_itself_about_which_passport_it_is_is_named() -> None:
+    other = "urn:uuid:00000000-0000-4000-8000-000000000001"
+    report = verify(changed_by_its_issuer("/metadata/passportIdentifier", other), KEYS)
+    assert [name for name, check in report.checks.items() if not check.ok] == ["identifier"]
+    detail = report.checks["identifier"].detail
+    assert detail.startswith(f"the credential is about {PASSPORT_ID}; the passport in it says {other}")
+    bare = verify(changed_by_its_issuer("/metadata/passportIdentifier", PASSPORT_ID.removeprefix("urn:uuid:")), KEYS)
+    assert bare.ok  # the aspect allows both spellings of the same
+
+
+def test_where_the_identifier_is_not_visible_the_report_says_that_nothing_was_compared() -> None:
+    shown = SdJwt.parse(bundle().presentation)
+    left = sdjwt.select(
+        [sdjwt.Disclosure.parse(text) for text in shown.disclosures], lambda d: d.name != "metadata/passport"
+    )
+    check = verify(bundle(presentation=replace(shown, disclosures=left).text), KEYS).checks["identifier"]
+    assert (check.ok, check.detail.startswith("not compared")) == (True, True)
+
+
 def test_a_passport_by_another_edition_of_the_class_map_is_not_held_to_the_model_and_the_report_says_so() -> None:
     report = verify(changed_by_its_issuer("/identification/category", "SPACESHIP", edition="2031-01-01"), KEYS)
     assert report.ok
