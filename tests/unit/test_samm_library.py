@@ -133,6 +133,39 @@ class TestRefusals:
         with pytest.raises(Invalid, match=reason):
             schema_of(tmp_path, body)
 
+    @pytest.mark.parametrize(
+        ("characteristic", "reason"),
+        [
+            ("[ a samm-c:Either ; samm-c:left samm-c:Text ]", "has no samm-c:right"),
+            ("[ a samm-c:Trait ; samm-c:constraint [ a samm:Constraint ] ]", "has no samm-c:baseCharacteristic"),
+            ("[ a samm-c:Trait ; samm-c:baseCharacteristic samm-c:Text ]", "is a Trait without samm-c:constraint"),
+            ("[ a samm-c:Enumeration ; samm:dataType xsd:int ]", "is an enumeration without values"),
+            ("[ a samm-c:Enumeration ; samm:dataType xsd:int ; samm-c:values 1 ]", "has a list that is broken"),
+            ("[ a samm-c:Enumeration ; samm:dataType xsd:int ; samm-c:values ( [ a samm:Value ] ) ]", "samm:Value"),
+            ("[ a samm-c:Enumeration ; samm:dataType :E ; samm-c:values ( [ a :p ] ) ]", "an Entity by .*#p, but"),
+            ("[ a samm-c:SingleEntity ; samm:dataType xsd:int ]", "is a SingleEntity of xsd:int"),
+            ("[ a samm:Characteristic ; samm:dataType xsd:int, xsd:long ]", "has 2 different values of samm:dataType"),
+            ("[ a samm:Characteristic ; samm:dataType [ a samm:Entity ] ]", "data type"),
+            ("[ a samm:Nothing ]", "of no known kind"),
+            ("[]", "is empty"),
+            (
+                "[ a samm-c:Trait ; samm-c:baseCharacteristic samm-c:Text ; samm-c:constraint [ a samm-c:Nothing ] ]",
+                "is of no known kind of Constraint",
+            ),
+            (
+                "[ a samm-c:Trait ; samm-c:baseCharacteristic samm-c:Text ; samm-c:constraint 'text' ]",
+                "has a text as constraint",
+            ),
+        ],
+    )  # fmt: skip
+    def test_what_has_no_name_is_told_by_the_property_that_holds_it(
+        self, tmp_path: Path, characteristic: str, reason: str
+    ) -> None:
+        body = BOOLEAN.replace("samm-c:Boolean", characteristic) + " :E a samm:Entity ; samm:properties () ."
+        with pytest.raises(Invalid, match=rf"#p .*{reason}") as refusal:
+            schema_of(tmp_path, body)
+        assert "_:" not in refusal.value.reason
+
     def test_element_that_two_files_define(self, tmp_path: Path) -> None:
         model(tmp_path, BOOLEAN, name="B")
         with pytest.raises(Invalid, match=r"#A is defined in .*A\.ttl and in .*B\.ttl"):

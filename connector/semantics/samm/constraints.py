@@ -74,4 +74,4 @@ def _text(library: Library, name: str, node: str) -> Literal:
 
 
 def _fault(library: Library, name: str, reason: str) -> Invalid:
-    return Invalid(f"{name} in {library.file(name)} {reason}")
+    return Invalid(f"{library.place(name)} {reason}")

@@ -8,6 +8,7 @@ next root, at last among the models delivered with the connector. Nothing is eve
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,8 @@ class Library:
             self._fetch(element[1], element[2])
         if name in self._said:
             return self._said[name]
+        if name.startswith(turtle.BLANK):
+            raise Invalid(f"{self.place(name)} is empty")
         looked = ", ".join(str(root) for root in self._roots) or "no folder"
         raise Invalid(f"{name} is not defined in the model, nor in its namespace under {looked}")
 
@@ -60,15 +63,36 @@ class Library:
         """The Aspects among what was read so far, sorted."""
         return tuple(sorted(name for name, said in self._said.items() if "samm:Aspect" in said.get(turtle.TYPE, ())))
 
-    def file(self, name: str) -> str:
-        """The file that says something about an element, for error texts."""
-        return str(self._files.get(name, "the model"))
+    def place(self, name: str) -> str:
+        """How an error text about an element or blank node begins: with what can be looked for, and its file."""
+        holder = self.holder(name)
+        where = f"{holder} in {self._files.get(holder, 'the model')}"
+        return where if holder == name else f"{where} has a part without a name that"
+
+    def holder(self, name: str) -> str:
+        """The element that a blank node stands in, for error texts; an element itself."""
+        seen: set[str] = set()
+        while name.startswith(turtle.BLANK) and name not in seen:
+            seen.add(name)
+            name = self._holders.get(name, name)
+        return name
+
+    @cached_property
+    def _holders(self) -> Mapping[str, str]:
+        """Who speaks of each blank node; asked for when something is refused, and not before."""
+        return {
+            thing: subject
+            for subject, about in self._said.items()
+            for things in about.values()
+            for thing in things
+            if isinstance(thing, str) and thing.startswith(turtle.BLANK)
+        }
 
     def one(self, name: str, predicate: str) -> Node | None:
         """Give the only object of a predicate, None if there is none; raises Invalid if there are different ones."""
         found = list(dict.fromkeys(self.about(name).get(predicate, ())))
         if len(found) > 1:
-            raise Invalid(f"{name} in {self.file(name)} has {len(found)} different values of {predicate}")
+            raise Invalid(f"{self.place(name)} has {len(found)} different values of {predicate}")
         return found[0] if found else None
 
     def entries(self, owner: str, head: Node) -> list[Node]:
@@ -76,10 +100,10 @@ class Library:
         found: list[Node] = []
         while head != _NIL:
             if isinstance(head, Literal) or len(found) == MAX_ENTRIES:
-                raise Invalid(f"{owner} in {self.file(owner)} has a list that is broken or endless")
+                raise Invalid(f"{self.place(owner)} has a list that is broken or endless")
             entry, rest = self.one(head, _FIRST), self.one(head, _REST)
             if entry is None or rest is None:
-                raise Invalid(f"{owner} in {self.file(owner)} has a list that is broken or endless")
+                raise Invalid(f"{self.place(owner)} has a list that is broken or endless")
             found.append(entry)
             head = rest
         return found

@@ -217,7 +217,7 @@ class _Reader:
     def _data_type(self, node: str, via: tuple[str, ...]) -> DataType:
         named = self._library.one(node, "samm:dataType")
         owner = next(name for name in reversed(via) if not name.startswith(turtle.BLANK))
-        if not isinstance(named, str):
+        if not isinstance(named, str) or named.startswith(turtle.BLANK):
             raise self._fault(owner, "has a Characteristic without data type" if owner != node else "has no data type")
         return self._wants(owner, named) if named.startswith(("urn:samm:", "samm-e:")) else Scalar(named)
 
@@ -226,7 +226,7 @@ class _Reader:
         if not isinstance(urn, str):
             raise self._fault(owner, "names a text where an Entity should be")
         if urn not in builtin.ENTITIES and not self._types(urn, owner) & {"samm:Entity", "samm:AbstractEntity"}:
-            raise self._fault(urn, f"is used as an Entity by {owner}, but is none")
+            raise self._fault(urn, f"is used as an Entity by {self._library.holder(owner)}, but is none")
         self._wanted.append(urn)
         return EntityType(urn)
 
@@ -289,4 +289,4 @@ class _Reader:
         return isinstance(value, Literal) and value.text in ("true", "1")
 
     def _fault(self, element: str, reason: str) -> Invalid:
-        return Invalid(f"{element} in {self._library.file(element)} {reason}")
+        return Invalid(f"{self._library.place(element)} {reason}")
