@@ -20,6 +20,7 @@ from connector.exchange.ports import (
 )
 from connector.exchange.records import CallbackAddress
 from connector.exchange.strategy import NegotiationStrategy, TransferStrategy
+from connector.exchange.turns import Turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class Node:
     `connectors_of` gives the root URLs of the connectors that a DID's document names,
     `twins` announces what is published as a passport, if there is such a registry, `makers` knows who makes a part,
     `jitter` a float in [0, 1) that spreads retries. `holder` asks issuers for credentials; None without a wallet.
-    `offered_models` is what partners' catalogs have said.
+    `offered_models` is what partners' catalogs have said; in `publications` those of one passport wait for each other.
     """
 
     dsp_address: str
@@ -54,6 +55,7 @@ class Node:
     twins: TwinRegistry | None = None
     makers: Makers | None = None
     offered_models: OfferedModels = field(default_factory=OfferedModels, repr=False)
+    publications: Turns = field(default_factory=Turns, repr=False)
 
     @property
     def id(self) -> str:

@@ -35,7 +35,8 @@ MODEL: Final = f"{EDC}manufacturerPartId"
 _TYPE: Final = "http://purl.org/dc/terms/type"
 _SUBMODEL: Final = "https://w3id.org/catenax/taxonomy#Submodel"
 _ASPECT_VERSION: Final = "https://w3id.org/catenax/ontology/common#version"
-_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = 16
+"""More than there are replicas: each that is in vain is one in which another replica has published."""
 _SHOWN: Final = 12
 
 
@@ -91,7 +92,8 @@ async def publish_passport(
     """Publish a passport, or its next version.
 
     on: the day at which it has to be complete, today if left out. Raise Invalid with the JSON pointer of the first
-    fault below /passport or /offers, or with all that is missing; Conflict if others publish it at the same time.
+    fault below /passport or /offers, or with all that is missing; Conflict if the id of its asset is that of something
+    else, or other replicas publish it without end.
     """
     try:
         node.notary.check(class_map().aspect, passport)
@@ -99,17 +101,28 @@ async def publish_passport(
             passport, on or datetime.fromtimestamp(node.clock.now() / 1000, UTC).date()
         )
         _require(complete)
-        for _ in range(_ATTEMPTS):
-            identity = Identity.of(passport)
-            published = await _attempt(node, passport, _of_one(identity, offers), complete)
-            if published is not None:
-                if published.definitions:
-                    await announce(node.makers, identity.model)
-                return published
+        identity = Identity.of(passport)
+        published = await _published(node, passport, _of_one(identity, offers), complete)
+        if published.definitions:
+            await announce(node.makers, identity.model)
     except Invalid as fault:
         inside = not fault.pointer.startswith("/offers")
         raise Invalid(fault.reason, f"/passport{fault.pointer}" if inside else fault.pointer, fault.value) from fault
-    raise Conflict("other versions of this passport are being published: try again")
+    return published
+
+
+async def _published(
+    node: Node, passport: Mapping[str, Any], offers: Sequence[PassportOffer], complete: Completeness
+) -> Published:
+    """The next version, after those of this passport that were to be published before; none of them is lost.
+
+    Within this process they wait for each other, so what comes first at the store is another replica's work.
+    """
+    async with node.publications.of(Identity.of(passport).passport_id):
+        for _ in range(_ATTEMPTS):
+            if (published := await _attempt(node, passport, offers, complete)) is not None:
+                return published
+    raise Conflict("other replicas keep publishing versions of this passport: try again")
 
 
 def _of_one(identity: Identity, offers: Sequence[PassportOffer]) -> list[PassportOffer]:

@@ -21,6 +21,7 @@ from connector.exchange import passport_views
 from connector.exchange import passports as passports_module
 from connector.exchange.passports import PassportOffer, publish_passport
 from connector.exchange.ports import Twin, TwinRegistry, Tx
+from connector.exchange.turns import Turns
 from connector.exchange.twins import twin_id
 from connector.http.management import passports as management
 from connector.identity.did import keys_in
@@ -434,10 +435,32 @@ async def test_with_the_asset_goes_the_twin_and_it_comes_back_with_it(tmp_path: 
         assert await policies() == announced
 
 
-async def test_two_who_publish_at_once_make_two_versions(nodes: World) -> None:
-    async def publish(charge: float) -> int:
-        doc = passport()
-        doc["performance"]["dynamic"]["stateOfCharge"]["value"] = charge
-        return int((await nodes[MAKER].client.passports.publish(doc))["version"])
+async def test_all_who_publish_at_once_make_a_version_each(tmp_path: Path) -> None:
+    async with world(tmp_path, MAKER) as nodes:
+        maker = nodes[MAKER].client.passports
 
-    assert sorted(await asyncio.gather(publish(1), publish(2))) == [1, 2]
+        async def publish(charge: float) -> tuple[int, bool]:
+            doc = passport()
+            doc["performance"]["dynamic"]["stateOfCharge"]["value"] = charge
+            done = await maker.publish(doc)
+            return int(done["version"]), done["new"]
+
+        many = 12
+        assert sorted(await asyncio.gather(*map(publish, range(many)))) == [(n + 1, True) for n in range(many)]
+        kept = [await maker.get(identifier(), version=n + 1) for n in range(many)]
+        charges = [doc["passport"]["performance"]["dynamic"]["stateOfCharge"]["value"] for doc in kept]
+        assert sorted(charges) == list(range(many))
+        same = await asyncio.gather(*(publish(50) for _ in range(many)))
+        assert sorted(same) == [(many + 1, False)] * (many - 1) + [(many + 1, True)]
+
+
+async def test_replicas_that_publish_at_once_make_a_version_each(tmp_path: Path) -> None:
+    """Each waits for its own only: what another one has stored meanwhile is found out by the transaction."""
+    async with world(tmp_path, MAKER) as nodes:
+        node = nodes[MAKER].running.node
+        replicas = [replace(node, publications=Turns()) for _ in range(6)]
+        docs = [passport() for _ in replicas]
+        for charge, doc in enumerate(docs):
+            doc["performance"]["dynamic"]["stateOfCharge"]["value"] = charge
+        done = await asyncio.gather(*map(publish_passport, replicas, docs))
+        assert sorted(published.version.number for published in done) == [1, 2, 3, 4, 5, 6]
