@@ -6,6 +6,7 @@ changed, nor the map of its disclosure classes, nor the key that signs, stays th
 brought up to date.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -24,6 +25,7 @@ from connector.passport.canonical import canonical
 from connector.passport.completeness import Completeness, completeness_table
 from connector.passport.credential import About
 from connector.passport.disclosure import class_map
+from connector.passport.names import urn_of
 from connector.passport.sdjwt import digest_of
 from connector.protocol.errors import Conflict, Invalid
 from connector.protocol.vocabulary import EDC
@@ -35,6 +37,11 @@ MODEL: Final = f"{EDC}manufacturerPartId"
 _TYPE: Final = "http://purl.org/dc/terms/type"
 _SUBMODEL: Final = "https://w3id.org/catenax/taxonomy#Submodel"
 _ASPECT_VERSION: Final = "https://w3id.org/catenax/ontology/common#version"
+_SEPARATOR: Final = re.compile(r"[;=#|\s]")
+"""Ends an id in a twin's `subprotocolBody` (`id=..;dspEndpoint=..`), or in the id of a version or contract definition.
+
+The delivered aspect model has no such identifiers; that of an operator who brings a model of their own may.
+"""
 _ATTEMPTS: Final = 16
 """More than there are replicas: each that is in vain is one in which another replica has published."""
 _SHOWN: Final = 12
@@ -60,12 +67,18 @@ class Identity:
 
     @classmethod
     def of(cls, passport: Mapping[str, Any]) -> "Identity":
-        """Read a passport that fits its aspect model. The serial number is the part instance's id, or else the code."""
+        """Read a passport that fits its aspect model. The serial number is the part instance's id, or else the code.
+
+        Raise Invalid if its identifier cannot be told from what stands beside it in a twin or in our ids.
+        """
         named = passport["identification"]["identification"]
         parts = {entry["key"]: entry["value"] for entry in named.get("serial", [])}
         ident = passport["metadata"]["passportIdentifier"]
+        if found := _SEPARATOR.search(ident):
+            reason = f"an identifier with {found[0]!r} cannot be told from what stands beside it: use a UUID"
+            raise Invalid(reason, "/metadata/passportIdentifier")
         return cls(
-            ident if ident.startswith("urn:") else f"urn:uuid:{ident}",
+            urn_of(ident),
             parts.get("partInstanceId") or passport["identification"]["idDmc"],
             named["type"]["manufacturerPartId"],
             passport["operation"]["manufacturer"]["manufacturer"],

@@ -36,7 +36,7 @@ from connector.exchange.passports import Identity
 from connector.exchange.ports import Seal
 from connector.http.door import Door
 from connector.passport.audiences import EVERYBODY
-from connector.protocol.errors import LocalError, PeerError
+from connector.protocol.errors import Invalid, LocalError, PeerError
 
 PAGE_PATH: Final = "/p"
 MAX_AGE_S: Final = 300
@@ -167,7 +167,7 @@ def asset_links(passport: Mapping[str, Any]) -> list[dict[str, str]]:
     """By what the twin is found, as far as the public part of a passport says it."""
     try:
         named = Identity.of(passport)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, Invalid):
         return []
     return [{"name": PART, "value": named.model}, {"name": SERIAL, "value": named.serial}]
 
