@@ -69,7 +69,7 @@ def received(fetched: Fetched, output: Path | None, *, beside: Sequence[Check] =
 
     beside: checks that were made of more than the data. kept: what is written in place of the data.
     """
-    verified, ok = fetched.verified, fetched.ok is not False
+    verified, ok = fetched.verified, fetched.ok is not False and all(check.ok for check in beside)
     checks = () if verified is None else verified.checks
     lines = [f"{'ok' if check.ok else 'FAILED':6} {check.name}: {check.detail}" for check in (*checks, *beside)]
     if verified is None:

@@ -34,6 +34,7 @@ class Found:
         report, bundle = doc.get("report"), doc.get("bundle")
         proven = report.get("checks") if isinstance(report, Mapping) else {}
         rows = {**(proven if isinstance(proven, Mapping) else {}), "scanned": doc.get("scanned")}
+        checks = tuple(Check.of(name, row) for name, row in rows.items())
         return cls(
             provider=str(doc.get("provider", "")),
             shell_id=str(doc.get("shellId", "")),
@@ -41,8 +42,8 @@ class Found:
             transfer_id=str(doc.get("transferId", "")),
             steps=tuple(map(str, doc.get("steps", ()))),
             fetched=Fetched.of(doc),
-            ok=doc.get("ok") is True,
-            checks=tuple(Check.of(name, row) for name, row in rows.items()),
+            ok=doc.get("ok") is True and all(check.ok for check in checks),
+            checks=checks,
             bundle=bundle if isinstance(bundle, Mapping) else None,
             raw=doc,
         )
