@@ -1,6 +1,7 @@
 """The `connector` command: one file per group of commands, imported when one of them is called.
 
-Exit codes: 0 it was done, 1 it was refused or failed, 2 the command was not understood. Every command takes `--json`.
+Exit codes: 0 it was done, 1 it was refused or failed, 2 the command was not understood or its answer cannot be written,
+141 nobody reads the answer any more (`| head`). Every command takes `--json`.
 """
 
 from importlib import import_module
@@ -53,6 +54,16 @@ class LazyGroup(click.Group):
         module, attribute, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"connector.cli.{module}"), attribute)
         return command
+
+    @override
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; that nobody reads its answer any more is nobody's fault."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            from connector.cli.terminal import reader_gone  # noqa: PLC0415 - so that --help imports nothing
+
+            reader_gone()
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

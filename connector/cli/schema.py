@@ -5,9 +5,11 @@ or a file that cannot be read is a usage error, 2.
 """
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from decimal import Decimal, InvalidOperation
 from functools import wraps
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
@@ -15,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 import click
 import orjson
 
-from connector.cli.terminal import Said, json_option, say
+from connector.cli.terminal import Said, json_option, printing, say
 from connector.protocol.errors import Invalid
 from connector.semantics.registry import compiled, data_folder
 from connector.semantics.samm.modes import MODES, Rules
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 MAX_PAYLOAD: Final = 64 << 20
 """Bytes of a payload file, and of one line of a batch."""
+MAX_DIGITS: Final = 4300
+"""Of a number; so many Python reads, as more cost too much."""
 
 
 class Aspect(NamedTuple):
@@ -136,14 +140,15 @@ def validate_batch(aspect: Aspect, file: Path) -> None:
     The answer is JSON with and without --json, and the exit code is 0 whatever the verdicts are.
     """
     validator = aspect.validator
-    for number, line in enumerate(_lines(file), 1):
-        if not line.strip():
-            continue
-        doc = _json(line, f"line {number}")
-        if not isinstance(doc, dict) or not doc.keys() >= {"id", "payload"}:
-            raise click.UsageError(f"line {number} is not an object with the members 'id' and 'payload'")
-        verdict = {"id": doc["id"], "valid": valid_by(validator, doc["payload"])}
-        sys.stdout.write(json.dumps(verdict, ensure_ascii=True) + "\n")
+    with printing():
+        for number, line in enumerate(_lines(file), 1):
+            if not line.strip():
+                continue
+            doc = _json(line, f"line {number}")
+            if not isinstance(doc, dict) or not doc.keys() >= {"id", "payload"}:
+                raise click.UsageError(f"line {number} is not an object with the members 'id' and 'payload'")
+            verdict = {"id": doc["id"], "valid": valid_by(validator, doc["payload"])}
+            sys.stdout.write(json.dumps(verdict, ensure_ascii=True) + "\n")
 
 
 @contextmanager
@@ -177,9 +182,26 @@ def _json(content: bytes, name: str) -> Any:  # noqa: ANN401 - any JSON
     except orjson.JSONDecodeError:
         pass  # what follows is slower and takes more: other encodings, numbers of any size
     try:
-        return json.loads(content, parse_constant=_no_number)
+        return json.loads(content, parse_constant=_no_number, parse_int=_whole, parse_float=_number)
     except (ValueError, RecursionError) as fault:
         raise click.UsageError(f"{name} is not JSON: {fault}") from None
+
+
+def _whole(text: str) -> int:
+    if len(text.removeprefix("-")) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    """A number with a fraction or an exponent; beyond what a float can hold, the whole number that it is."""
+    if math.isfinite(number := float(text)):
+        return number
+    with suppress(InvalidOperation):  # an exponent of twenty digits
+        exact = Decimal(text)
+        if exact.adjusted() < MAX_DIGITS and (whole := int(exact)) == exact:
+            return whole
+    raise ValueError(f"a number has more than {MAX_DIGITS} digits, or hundreds of them and a fraction")
 
 
 def _no_number(name: str) -> None:

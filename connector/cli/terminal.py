@@ -1,20 +1,26 @@
 """What a command says: JSON for programs, tables for people; colours and frames only where somebody looks.
 
-A command returns what it has to say and does not print; that it was refused is an error, or `ok=False`.
+A command returns what it has to say and does not print; that it was refused is an error, or `ok=False`. An answer that
+nobody can read is neither: whoever has closed the pipe (`| head`) has read enough, and a full disk is told on stderr.
 """
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
 from connector.protocol.errors import ConnectorError
 
 FAILED: Final = 1
+UNWRITTEN: Final = 2
+READER_GONE: Final = 141
+"""As the shell has it of programs that a closed pipe has ended: 128 and the number of SIGPIPE."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 json_option: Callable[[F], F] = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
@@ -33,15 +39,47 @@ class Said:
 
 def say(said: Said, *, as_json: bool) -> None:
     """Print an answer, and leave with 1 if it is not a good one."""
-    if as_json:
-        click.echo(json.dumps(said.doc, indent=2, ensure_ascii=False))
-    else:
-        for line in said.lines:
-            click.echo(line)
-        if said.columns:
-            table(said.columns, said.rows)
+    with printing():
+        if as_json:
+            click.echo(json.dumps(said.doc, indent=2, ensure_ascii=False))
+        else:
+            for line in said.lines:
+                click.echo(line)
+            if said.columns:
+                table(said.columns, said.rows)
     if not said.ok:
         sys.exit(FAILED)
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Have what is printed inside arrive, or leave: quietly if the reader has gone, else with the reason and 2."""
+    if not sys.stdout:  # Python has none where it was closed
+        _unwritten(errno.EBADF)
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        reader_gone()
+    except OSError as fault:
+        _print_no_more()
+        _unwritten(fault.errno or errno.EIO)
+
+
+def _unwritten(number: int) -> NoReturn:
+    click.echo(f"error: standard output cannot be written: {os.strerror(number)}", err=True)
+    sys.exit(UNWRITTEN)
+
+
+def reader_gone() -> NoReturn:
+    """Leave without a word, as other programs at a pipe do."""
+    _print_no_more()
+    sys.exit(READER_GONE)
+
+
+def _print_no_more() -> None:
+    """Let nothing that is printed or waits be written, or Python would complain of it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -75,6 +113,7 @@ def complain(error: ConnectorError, *, as_json: bool) -> None:
     """Say what is wrong."""
     if as_json:
         told = getattr(error, "to_json", None)
-        click.echo(json.dumps(told() if told else {"errors": [{"message": error.reason, "path": error.pointer}]}))
+        with printing():
+            click.echo(json.dumps(told() if told else {"errors": [{"message": error.reason, "path": error.pointer}]}))
     else:
         click.echo(f"error: {error}", err=True)

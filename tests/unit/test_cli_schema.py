@@ -1,6 +1,9 @@
 """`connector schema`: what scripts rely on, which is output and exit codes."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -83,6 +86,53 @@ def test_what_is_not_json_is_a_usage_error(folder: Path, tmp_path: Path, content
     done = run("validate", "--model", folder, "--aspect", A, payload(tmp_path, content))
     assert done.exit_code == 2
     assert "payload.json is not JSON" in done.output
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1.5e4299", "9" * 4300, "1e308", f"1{'0' * 400}.0"])
+def test_a_number_is_judged_as_one_however_large_it_is(tmp_path: Path, number: str) -> None:
+    folder = model(tmp_path, BODY.replace("xsd:int", "xsd:double"))
+    asked = ("validate", "--model", folder, "--aspect", A)
+    assert run(*asked, payload(tmp_path, f'{{"n": {number}}}')).exit_code == 0
+    done = run(*asked, payload(tmp_path, f'{{"n": 1, "u": {number}}}'))
+    assert (done.exit_code, done.output.startswith(f"/u: {'-' * number.startswith('-')}")) == (1, True)
+    assert done.output.endswith(" is not a text\n")
+    assert "null" not in done.output
+
+
+@pytest.mark.parametrize("number", ["1e4300", "1e9999999999999999999", "9" * 4301, f"-{'9' * 5000}", "9" * 400 + ".5"])
+def test_a_number_that_is_too_long_to_count_with_is_not_judged(folder: Path, tmp_path: Path, number: str) -> None:
+    done = run("validate", "--model", folder, "--aspect", A, payload(tmp_path, f'{{"n": {number}}}'))
+    assert done.exit_code == 2
+    assert "a number has more than 4300 digits" in done.output
+    assert "sys." not in done.output
+
+
+@pytest.mark.parametrize(("content", "code"), [('{"n": 1, "n": "x"}', 1), ('{"n": "x", "n": 1}', 0)])
+def test_a_member_that_stands_twice_is_judged_by_its_last_value(
+    folder: Path, tmp_path: Path, content: str, code: int
+) -> None:
+    assert run("validate", "--model", folder, "--aspect", A, payload(tmp_path, content)).exit_code == code
+
+
+@pytest.mark.parametrize("command", ["validate", "validate-batch"])
+def test_an_answer_that_nobody_gets_is_no_verdict(folder: Path, tmp_path: Path, command: str) -> None:
+    task = payload(tmp_path, '{"id": 1, "payload": {}}')  # as a payload it is not valid, as a task it is judged
+    arguments = [sys.executable, "-m", "connector", "schema", command, "--model", str(folder), "--aspect", A, str(task)]
+
+    def written_to(stdout: int, *before: str) -> tuple[int, str]:
+        done = subprocess.run(  # noqa: S603 - our own program
+            [*before, *arguments], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+        )
+        return done.returncode, done.stderr
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb"), Path("/dev/full").open("wb") as full:  # noqa: PTH123 - a descriptor
+        assert written_to(writer) == (141, "")
+        said = "error: standard output cannot be written: No space left on device\n"
+        assert written_to(full.fileno()) == (2, said)
+    said = "error: standard output cannot be written: Bad file descriptor\n"
+    assert written_to(subprocess.DEVNULL, "sh", "-c", '"$0" "$@" >&-') == (2, said)
 
 
 @pytest.mark.parametrize("command", ["validate", "validate-batch"])
