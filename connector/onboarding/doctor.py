@@ -22,6 +22,7 @@ from connector.config import Config
 from connector.http.client import Answer, Outbound
 from connector.http.guard import AddressPolicy
 from connector.identity.did import DidDocument, did_web_url, parse_did_document, service_endpoints
+from connector.identity.former_keys import open_node_keys
 from connector.identity.jws import json_object
 from connector.identity.keys import SigningKey
 from connector.identity.replay import LEEWAY_S
@@ -136,8 +137,15 @@ class _Doctor:
             if kid not in document.methods:
                 raise Ill(
                     f"the DID document at {self._url(config.did)} has not this node's key {kid.partition('#')[2]}",
-                    "have the node serve its own document (public.url fits node.did), or put what"
-                    " `connector key show` prints where the document is hosted",
+                    "restart the node if its key was rotated; have it serve its own document (public.url fits"
+                    " node.did), or put what `connector key show` prints where the document is hosted",
+                )
+            former = (await asyncio.to_thread(open_node_keys, file, config.did)).former
+            if absent := [key.kid.partition("#")[2] for key in former if key.kid not in document.methods]:
+                raise Ill(
+                    f"the DID document at {self._url(config.did)} has not the former keys {', '.join(absent)}:"
+                    " what they signed fails at readers",
+                    "restart the node, or put what `connector key show` prints where the document is hosted",
                 )
         wanted = {"DataService": config.dsp_root + WELL_KNOWN}
         if config.identity == "dcp":

@@ -17,7 +17,8 @@ from connector.config import Config
 from connector.exchange.denial import Denied, note
 from connector.exchange.node import Node
 from connector.exchange.query import Criterion, QuerySpec
-from connector.identity.keys import load_or_create
+from connector.identity.former_keys import former_file, rotate_node_key
+from connector.identity.keys import SigningKey, load_or_create, replace_key
 from connector.onboarding.companies import Company, Onboarding, onboard, read_companies, write_sheet
 from connector.onboarding.doctor import Patient, diagnose, healthy
 from connector.onboarding.findings import Finding, Verdict
@@ -25,6 +26,7 @@ from connector.onboarding.folder import Plan, prepare
 from connector.onboarding.joining import join, reached
 from connector.protocol.errors import Conflict, Invalid
 from connector.sandbox.ports import Ports
+from connector.wiring import KEY_FILE
 from tests.integration.authority_world import AuthorityWorld, authority_world
 
 BPN, OTHER = "BPNL00000000NEW1", "BPNL00000000NEW2"
@@ -213,6 +215,25 @@ async def test_a_node_that_does_not_run_is_told_to_be_started(
     assert (seen["credentials"], seen["test negotiation"]) == ("skipped", "skipped")
     assert not healthy(findings)
     assert all(f.mend for f in findings if f.verdict in (Verdict.BAD, Verdict.WARNING))
+
+
+async def test_keys_that_the_document_does_not_publish_are_named(
+    world: AuthorityWorld, ports: Ports, tmp_path: Path
+) -> None:
+    async with joined(world, ports, tmp_path / "node") as (config, _):
+        file = config.data / KEY_FILE
+        before = SigningKey.from_pem(file.read_bytes(), config.did)
+        rotate_node_key(file, config.did)
+        (found,) = [f for f in await diagnose(Patient.of(config), negotiate=False) if f.check == "DID document"]
+        assert (found.verdict, "has not this node's key" in found.what) == (Verdict.BAD, True)
+        assert "restart the node" in found.mend
+        replace_key(file, before)  # the document is right about the key in use; what was added by hand is not there
+        kept = json.loads(former_file(file).read_text())["keys"]
+        lost = SigningKey.generate(config.did)
+        former_file(file).write_text(json.dumps({"keys": [*kept, {"kid": lost.kid, **lost.public_jwk()}]}))
+        (found,) = [f for f in await diagnose(Patient.of(config), negotiate=False) if f.check == "DID document"]
+        assert found.verdict is Verdict.BAD
+        assert f"has not the former keys {lost.kid.partition('#')[2]}:" in found.what
 
 
 async def test_missing_credentials_are_named(world: AuthorityWorld, ports: Ports, tmp_path: Path) -> None:
