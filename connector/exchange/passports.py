@@ -187,7 +187,7 @@ async def _attempt(
 def _stays(node: Node, version: PassportVersion, passport: Mapping[str, Any]) -> bool:
     """Whether a version is this very passport, in the groups of today's class map, signed with today's key.
 
-    Our DID document names no former key: what was signed with one proves nothing to who fetches it now.
+    A former key proves what it signed only while our DID document publishes it; who publishes again relies on today's.
     """
     if version.body != canonical(passport):
         return False
