@@ -200,7 +200,8 @@ class FuzzedNode(Fuzzed[Known]):
         assert self.surprises() == []
         self.run(self._exchange())
         assert self.surprises() == []
-        assert self.run(self.world.running.node.store.read(faults_of_records)) == []
+        faults = self.run(self.world.running.node.store.read(faults_of_records))
+        assert not faults, "\n".join(faults)
         assert faults_of_database(self._folder / DATABASE) == []
 
     async def _exchange(self) -> None:

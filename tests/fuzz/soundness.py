@@ -49,8 +49,10 @@ def _of_transfers(tx: Tx) -> Iterator[str]:
         if agreement is None or agreement.asset_id != transfer.asset_id:
             yield f"transfer {transfer.id} without its agreement"
     for grant in tx.grants.query(ALL):
-        if grant.id not in transfers or transfers[grant.id].process.state is not TransferState.STARTED:
-            yield f"grant {grant.id} opens what is not running"
+        granted = transfers.get(grant.id)
+        process = granted and granted.process  # it is made when the start is promised
+        if process is None or TransferState.STARTED not in (process.state, process.after_pending):
+            yield f"grant {grant.id} opens what is not running: {process}"
     for edr in tx.edrs.query(ALL):
         if edr.id not in transfers:
             yield f"endpoint data reference {edr.id} without its transfer"
