@@ -50,7 +50,7 @@ def _of_transfers(tx: Tx) -> Iterator[str]:
             yield f"transfer {transfer.id} without its agreement"
     for grant in tx.grants.query(ALL):
         granted = transfers.get(grant.id)
-        process = granted and granted.process  # it is made when the start is promised
+        process = granted.process if granted is not None else None  # it is made when the start is promised
         if process is None or TransferState.STARTED not in (process.state, process.after_pending):
             yield f"grant {grant.id} opens what is not running: {process}"
     for edr in tx.edrs.query(ALL):
