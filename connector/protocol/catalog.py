@@ -72,7 +72,7 @@ def _query(query: dict[str, Any], pointer: str) -> dict[str, Any]:
         typed(query, "QuerySpec", pointer)
     except PeerError as error:
         raise PeerError(400, "unsupported filter: send an object of @type QuerySpec", error.pointer) from None
-    members = {key: value for key, value in query.items() if key != "@type"}
+    members = {key: value for key, value in query.items() if key != "@type" and value is not None}
     if unknown := sorted(members.keys() - _QUERY_MEMBERS):
         raise PeerError(400, "unsupported filter: a QuerySpec has no such member", at(pointer, unknown[0]))
     return members

@@ -71,7 +71,9 @@ class SpecificAssetId:
         place = at(pointer, "externalSubjectId")
         subject = obj(body.get("externalSubjectId") or {}, place)
         keys = tuple(dict.fromkeys(_subject(key, where) for key, where in objects(subject, "keys", place)))
-        rest = {name: value for name, value in body.items() if name not in _ID_MEMBERS}
+        rest = {name: value for name, value in body.items() if name not in _ID_MEMBERS and value is not None}
+        if not isinstance(rest.get("supplementalSemanticIds", []), list):
+            raise PeerError(400, "expected an array", at(pointer, "supplementalSemanticIds"))
         return cls(link.name, link.value, keys, rest)
 
     def to_json(self) -> dict[str, Any]:
@@ -79,6 +81,13 @@ class SpecificAssetId:
         keys = [{"type": "GlobalReference", "value": subject} for subject in self.subjects]
         subject = {"externalSubjectId": {"type": "ExternalReference", "keys": keys}} if keys else {}
         return {"supplementalSemanticIds": [], **self.rest, "name": self.name, "value": self.value, **subject}
+
+
+def _stays_text(doc: Mapping[str, Any], pointer: str, *names: str) -> None:
+    """Refuse members that are no texts: they are kept and shown as they came, and clients take them for texts."""
+    for name in names:
+        if not isinstance(doc.get(name), str | None):
+            raise PeerError(400, "expected a string", at(pointer, name))
 
 
 def _subject(key: dict[str, Any], pointer: str) -> str:
@@ -111,7 +120,8 @@ class Submodel:
     @classmethod
     def parse(cls, doc: object, pointer: str = "") -> Self:
         """Read a submodel descriptor. Raise PeerError 400."""
-        body = obj(doc, pointer)
+        body = {name: value for name, value in obj(doc, pointer).items() if value is not None}
+        _stays_text(body, pointer, "id", "idShort")
         for endpoint, place in objects(body, "endpoints", pointer):
             _endpoint(endpoint, place)
         _semantic_ids(body, pointer)
@@ -131,14 +141,20 @@ class Submodel:
 def _endpoint(endpoint: dict[str, Any], pointer: str) -> Endpoint:
     place = at(pointer, "protocolInformation")
     info = obj(endpoint.get("protocolInformation"), place)
+    _stays_text(endpoint, pointer, "interface")
+    _stays_text(info, place, "href", "subprotocol", "subprotocolBody")
     body = text(info, "subprotocolBody", place) if info.get("subprotocolBody") else ""
     return Endpoint(text(endpoint, "interface", pointer), text(info, "href", place), body)
 
 
 def _semantic_ids(body: dict[str, Any], pointer: str) -> tuple[str, ...]:
     place = at(pointer, "semanticId")
-    reference = obj(body.get("semanticId") or {}, place)
-    return tuple(text(key, "value", where) for key, where in objects(reference, "keys", place))
+    reference = obj(body.get("semanticId", {}), place)
+    _stays_text(reference, place, "type")
+    keys = list(objects(reference, "keys", place))
+    for key, where in keys:
+        _stays_text(key, where, "type", "value")
+    return tuple(text(key, "value", where) for key, where in keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +180,7 @@ class Shell:
     def parse(cls, doc: object) -> Self:
         """Read a shell descriptor. Raise PeerError 400 with the place of the first fault."""
         body = obj(doc)
+        _stays_text(body, "", "idShort", "assetKind")
         return cls(
             text(body, "id"),
             optional_text(body, GLOBAL_ASSET_ID),

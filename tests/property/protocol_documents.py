@@ -48,6 +48,7 @@ scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(a
 json_values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3)
 )
+some_values = json_values.filter(lambda value: value is not None)
 reasons = st.lists(json_values, max_size=3).map(tuple)
 
 atoms = st.fixed_dictionaries(
@@ -123,7 +124,7 @@ MESSAGES: dict[type[Any], st.SearchStrategy[Any]] = {
     CatalogRequestMessage: st.builds(
         CatalogRequestMessage,
         filter=st.none()
-        | st.fixed_dictionaries({}, optional={"offset": st.integers(), "filterExpression": json_values}),
+        | st.fixed_dictionaries({}, optional={"offset": st.integers(), "filterExpression": some_values}),
         id=maybe,
     ),
     CatalogError: st.builds(CatalogError, code=maybe, reason=reasons, id=maybe),

@@ -38,6 +38,11 @@ def catalog(**members: object) -> dict[str, Any]:
 
 
 class TestCatalogRequestMessage:
+    def test_a_member_that_is_null_is_as_good_as_absent(self) -> None:
+        doc = {"@context": CONTEXT, "@type": "CatalogRequestMessage"}
+        message = CatalogRequestMessage.parse({**doc, "filter": {"@type": "QuerySpec", "limit": 5, "sortOrder": None}})
+        assert message.filter == {"limit": 5}
+
     @pytest.mark.parametrize("members", [{}, {"filter": []}, {"filter": None}, {"filter": {}}])
     def test_may_come_without_filter(self, members: dict[str, object]) -> None:
         assert CatalogRequestMessage.parse({"@type": "CatalogRequestMessage", **members}).filter is None

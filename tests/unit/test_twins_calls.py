@@ -130,6 +130,18 @@ def test_a_descriptor_keeps_what_it_does_not_know() -> None:
             {"id": "a", "submodelDescriptors": [{"id": "s", "endpoints": [{"interface": "x"}]}]},
             "/submodelDescriptors/0/endpoints/0/protocolInformation",
         ),
+        ({"id": "a", "idShort": 7.5}, "/idShort"),
+        ({"id": "a", "assetKind": {"@value": "Instance"}}, "/assetKind"),
+        (
+            {"id": "a", "specificAssetIds": [{"name": "n", "value": "v", "supplementalSemanticIds": "x"}]},
+            "/specificAssetIds/0/supplementalSemanticIds",
+        ),
+        ({"id": "a", "submodelDescriptors": [{"id": "s", "idShort": []}]}, "/submodelDescriptors/0/idShort"),
+        ({"id": "a", "submodelDescriptors": [{"id": "s", "semanticId": 0}]}, "/submodelDescriptors/0/semanticId"),
+        (
+            {"id": "a", "submodelDescriptors": [{"id": "s", "semanticId": {"keys": [{"value": {"@id": "m"}}]}}]},
+            "/submodelDescriptors/0/semanticId/keys/0/value",
+        ),
     ],
 )
 def test_a_descriptor_that_is_none_is_refused_with_the_place(doc: object, pointer: str) -> None:
