@@ -1,7 +1,8 @@
 """Work that several ask for at once and that is done once.
 
 The work is nobody's: it goes on when the one who began it is cancelled, as long as anybody waits for it, and everybody
-who waits is told what came of it, or why nothing did. When the last one leaves it ends.
+who waits is told what came of it, or why nothing did. When the last one leaves it ends, as nobody needs a contract that
+nobody waits for. (A token refresh has to go on even then, see `dataplane.recent.SingleFlight`: its old token is spent.)
 """
 
 import asyncio

@@ -75,6 +75,20 @@ async def running(
         yield config, client, started.node
 
 
+@asynccontextmanager
+async def trading(
+    world: AuthorityWorld, ports: Ports, folder: Path
+) -> AsyncIterator[tuple[Client, Node, Client, Provider]]:
+    """Two members, of which one offers a thing: the consumer and its node, and the provider as operator and partner."""
+    async with (
+        running(world, ports, folder / "consumer", BPN) as (_, consumer, node),
+        running(world, ports, folder / "provider", OTHER) as (config, provider, _),
+    ):
+        await provider.assets.put("thing", data_address={"type": "HttpData", "baseUrl": "http://localhost:9/"})
+        await provider.offer("thing", ["thing"], access=template("open"), contract=template("open"))
+        yield consumer, node, provider, Provider(config.did, f"{config.dsp_root}/2025-1")
+
+
 def known_as(peer_pid: str) -> QuerySpec:
     """What is the process of this id at the counterparty."""
     return QuerySpec(criteria=(Criterion("correlationId", "=", peer_pid),))
@@ -145,13 +159,7 @@ def test_a_folder_is_one_companys(tmp_path: Path) -> None:
 async def test_a_member_that_has_left_may_still_end_what_it_began_and_the_timeline_says_why_it_was_not_heard(
     world: AuthorityWorld, ports: Ports, tmp_path: Path
 ) -> None:
-    async with (
-        running(world, ports, tmp_path / "consumer", BPN) as (_, consumer, _),
-        running(world, ports, tmp_path / "provider", OTHER) as (config, provider, _),
-    ):
-        await provider.assets.put("thing", data_address={"type": "HttpData", "baseUrl": "http://localhost:9/"})
-        await provider.offer("thing", ["thing"], access=template("open"), contract=template("open"))
-        partner = Provider(config.did, f"{config.dsp_root}/2025-1")
+    async with trading(world, ports, tmp_path) as (consumer, _, provider, partner):
         running_still = await consumer.pull(await consumer.agree(partner, "thing"))
         dataset = (await consumer.catalogs.request(partner)).dataset("thing")
         assert dataset is not None
@@ -174,18 +182,13 @@ async def test_a_member_that_has_left_may_still_end_what_it_began_and_the_timeli
 async def test_nobody_else_writes_into_a_timeline_that_the_partner_was_refused(
     world: AuthorityWorld, ports: Ports, tmp_path: Path
 ) -> None:
-    async with (
-        running(world, ports, tmp_path / "consumer", BPN) as (_, consumer, node),
-        running(world, ports, tmp_path / "provider", OTHER) as (config, provider, _),
-    ):
-        await provider.assets.put("thing", data_address={"type": "HttpData", "baseUrl": "http://localhost:9/"})
-        await provider.offer("thing", ["thing"], access=template("open"), contract=template("open"))
-        transfer = await consumer.pull(await consumer.agree(Provider(config.did, f"{config.dsp_root}/2025-1"), "thing"))
-        for sender in ("did:web:stranger.example", None, config.did, config.did):
+    async with trading(world, ports, tmp_path) as (consumer, node, _, partner):
+        transfer = await consumer.pull(await consumer.agree(partner, "thing"))
+        for sender in ("did:web:stranger.example", None, partner.id, partner.id):
             await note(node, Denied(403, "no", sender=sender, cause=f"said by {sender}"), transfer)
         history = (await consumer.transfers.timeline(transfer)).history
         (denied,) = [entry.detail for entry in history if entry.what == "denied"]  # said twice, noted once
-        assert denied.endswith(f"said by {config.did}")
+        assert denied.endswith(f"said by {partner.id}")
 
 
 # --- the doctor
